@@ -1,0 +1,74 @@
+import { z } from 'zod'
+import { BookLevels, EXCHANGES, Guards, SECONDS_A_DAY, Storage, Streams, SymbolName } from './spec.ts'
+
+/**
+ * Configuration of one capture process: one symbol. It comes as JSON in the environment variable L2CAP_CONFIG, or
+ * from a file; the operator and the command line write it, so it states everything and has few defaults.
+ */
+export const ProcessConfig = z.strictObject({
+  exchange: z.enum(EXCHANGES),
+  symbol: SymbolName,
+  streams: Streams,
+  bookLevels: BookLevels,
+  /** Shorter windows than the resource allows are for trials on a laptop. */
+  rotationSeconds: z
+    .int()
+    .min(1)
+    .max(3600)
+    .refine((seconds) => SECONDS_A_DAY % seconds === 0, `must divide a day (${SECONDS_A_DAY} s) evenly`)
+    .default(300),
+  guards: Guards,
+  spool: z.strictObject({
+    dir: z.string().min(1),
+    sizeLimitBytes: z.int().min(16 * 1024 * 1024).default(5 * 1024 ** 3),
+  }),
+  storage: Storage,
+  /** Replaces the exchange's addresses, e.g. by a simulated exchange. */
+  endpoints: z.url({ protocol: /^https?$/ }).optional(),
+  /** Captures behind one address, rounded up to a power of two: requests are spread by it. */
+  share: z.int().min(1).max(4096).default(1),
+  /** Port of /livez, /readyz and /status; none without it. */
+  port: z.int().min(1).max(65_535).optional(),
+  /** Address that the port is opened on. */
+  host: z.string().default('127.0.0.1'),
+  /** Where the report of a halt goes besides the spool. */
+  terminationLog: z.string().optional(),
+  writer: z
+    .strictObject({
+      capture: z.string().max(253).default(''),
+      uid: z.string().max(64).default(''),
+      pod: z.string().max(253).default(''),
+      node: z.string().max(253).default(''),
+    })
+    .prefault({}),
+})
+export type ProcessConfig = z.infer<typeof ProcessConfig>
+
+/** A configuration that cannot be used; the message says where and what was expected. */
+export class ConfigError extends Error {
+  readonly code = 'ConfigInvalid'
+
+  constructor(message: string) {
+    super(message)
+    this.name = 'ConfigError'
+  }
+}
+
+/** Parses and validates. `source` names where the text came from. Throws ConfigError. */
+export function parseProcessConfig(text: string, source: string): ProcessConfig {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new ConfigError(`${source} is no JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  return validate(ProcessConfig, value, source)
+}
+
+/** Validates a value. Throws ConfigError, one line a fault. */
+export function validate<T>(schema: z.ZodType<T>, value: unknown, source: string): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const faults = result.error.issues.map((issue) => `  ${issue.path.join('.') || '(top)'}: ${issue.message}`)
+  throw new ConfigError(`${source} is not valid:\n${faults.join('\n')}`)
+}

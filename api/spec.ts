@@ -1,0 +1,127 @@
+import { z } from 'zod'
+import { STREAMS } from './streams.ts'
+
+/**
+ * The L2Capture resource: what a user applies to a cluster, and what `l2cap run` reads from a file. Limits are
+ * part of the contract: every string, list and number is bounded.
+ */
+
+export const SECONDS_A_DAY = 86_400
+const ROTATION_SECONDS_MIN = 10
+const ROTATION_SECONDS_MAX = 3600
+const SYMBOLS_MAX = 500
+
+/** Exchanges that this version captures. */
+export const EXCHANGES = ['BinanceUsdm'] as const
+
+const wholeNumber = (min: number, max: number) => z.int().min(min).max(max)
+
+/** Printable, without the characters that separate paths: exchanges do use letters beyond ASCII. */
+export const SymbolName = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[^\p{Cc}\p{Z}/\\]+$/u, 'a symbol has no spaces, slashes or control characters')
+  .refine((symbol) => symbol !== '.' && symbol !== '..', 'a symbol is not "." or ".."')
+  .describe('A symbol by the name that the exchange uses, such as BTCUSDT.')
+
+export const Streams = z
+  .array(z.enum(STREAMS))
+  .min(1)
+  .max(STREAMS.length)
+  .refine((streams) => new Set(streams).size === streams.length, 'each stream once')
+  .default([...STREAMS])
+  .describe('Streams to record: books (the top levels after each event), depth (the full-depth record), trades, mark_price.')
+
+export const BookLevels = wholeNumber(1, 50).default(20).describe('Levels a side in each row of books.')
+
+export const RotationSeconds = wholeNumber(ROTATION_SECONDS_MIN, ROTATION_SECONDS_MAX)
+  .refine((seconds) => SECONDS_A_DAY % seconds === 0, `must divide a day (${SECONDS_A_DAY} s) evenly, e.g. 60, 300 or 3600`)
+  .default(300)
+  .describe('A file covers this many seconds, on boundaries of UTC.')
+
+export const Guards = z
+  .strictObject({
+    staleAfterSeconds: wholeNumber(1, 300).default(5).describe('Silence of the book longer than this is questioned.'),
+    clockSkewMillis: wholeNumber(50, 60_000).default(500).describe('A clock further off than this halts the capture.'),
+    auditSeconds: wholeNumber(30, 86_400).default(600).describe('The book is compared with a fresh snapshot this often.'),
+  })
+  .prefault({})
+  .describe('Limits of the guards.')
+
+const byteSize = z
+  .string()
+  .max(20)
+  .regex(/^[1-9]\d{0,11}(\.\d{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$/, 'a quantity of bytes such as 5Gi')
+
+export const Spool = z
+  .strictObject({ sizeLimit: byteSize.default('5Gi').describe('Room for what is not shipped yet.') })
+  .prefault({})
+  .describe('Local disk between the exchange and the bucket.')
+
+const S3 = z
+  .strictObject({
+    bucket: z.string().min(3).max(63),
+    prefix: z.string().max(256).regex(/^[^/].*[^/]$|^[^/]?$/, 'no slash at its ends').default(''),
+    region: z.string().max(64).optional(),
+    endpoint: z.url({ protocol: /^https?$/ }).max(256).optional(),
+    credentialsSecretName: z.string().max(253).optional(),
+    caSecretName: z.string().max(253).optional(),
+  })
+  .describe('S3-compatible object storage.')
+
+const Local = z
+  .strictObject({ path: z.string().min(1).max(1024) })
+  .describe('A directory on this machine; for the command line only.')
+
+export const Storage = z
+  .strictObject({ s3: S3.optional(), local: Local.optional() })
+  .refine((storage) => (storage.s3 === undefined) !== (storage.local === undefined), 'give exactly one of s3 and local')
+  .describe('Where the data goes.')
+
+const Quantities = z.record(z.string().max(63), z.string().max(32))
+
+export const CaptureSpec = z.strictObject({
+  exchange: z.enum(EXCHANGES).describe('The exchange to capture from.'),
+  symbols: z
+    .array(SymbolName)
+    .min(1)
+    .max(SYMBOLS_MAX)
+    .refine((symbols) => new Set(symbols).size === symbols.length, 'each symbol once'),
+  streams: Streams,
+  bookLevels: BookLevels,
+  rotationSeconds: RotationSeconds,
+  guards: Guards,
+  spool: Spool,
+  storage: Storage,
+  resources: z.strictObject({ requests: Quantities.optional(), limits: Quantities.optional() }).optional(),
+  suspend: z.boolean().default(false).describe('Stop capturing, ship what is left, keep the resource.'),
+})
+export type CaptureSpec = z.infer<typeof CaptureSpec>
+
+export const L2Capture = z.object({
+  apiVersion: z.literal('l2cap.dev/v1alpha1'),
+  kind: z.literal('L2Capture'),
+  metadata: z.object({ name: z.string().min(1).max(63) }),
+  spec: CaptureSpec,
+})
+export type L2Capture = z.infer<typeof L2Capture>
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+}
+
+/** Bytes of a quantity such as "5Gi". Throws RangeError for a text that is none. */
+export function bytesOfQuantity(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T)?$/.exec(text)
+  if (match === null) throw new RangeError(`"${text}" is no quantity of bytes such as 5Gi`)
+  return Math.floor(Number(match[1]) * UNITS[match[2] ?? ''])
+}

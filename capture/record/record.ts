@@ -1,0 +1,263 @@
+import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { STREAMS } from '../../api/streams.ts'
+import { exchangeByName } from '../exchange/mod.ts'
+import { type SegmentEnd, type SegmentHeader, SegmentReader } from '../journal/mod.ts'
+import { type Effects, type Input, Session, SessionConfig } from '../session/mod.ts'
+import {
+  formatTimeUs,
+  MANIFEST_FILE,
+  MANIFEST_FORMAT,
+  type Manifest,
+  type ManifestCoverage,
+  type ManifestObject,
+  objectKey,
+  sealManifest,
+  serialiseManifest,
+} from '../ship/mod.ts'
+import { VERSION } from '../version.ts'
+import { type FileStream, SCHEMA_VERSION } from './columns.ts'
+import { ParquetWriter, readBytes, readSummary } from './parquet.ts'
+import { fileStreamPath, type RowRange, RowStager } from './rows.ts'
+
+/** Inputs replayed between two looks at the encoder's backlog. */
+const INPUTS_PER_TURN = 2048
+const FILE_STREAMS: readonly FileStream[] = [...STREAMS, 'coverage']
+
+export interface RecordOptions {
+  readonly segmentPath: string
+  /** An empty directory; afterwards it holds one Parquet file a stream and the manifest. */
+  readonly outDir: string
+  /** Prefix of the keys in the bucket; empty for none. */
+  readonly prefix: string
+}
+
+export type RecordOutcome =
+  | { readonly outcome: 'recorded'; readonly manifest: Manifest; readonly end: SegmentEnd['end'] }
+  /** Replay by the version that wrote the segment did not end in the trailer's state. */
+  | { readonly outcome: 'mismatch'; readonly detail: string }
+  /** The process died before the segment's first input was whole: nothing was captured in it. */
+  | { readonly outcome: 'empty'; readonly detail: string }
+
+/** A file that does not hold what was written to it. */
+export class SealError extends Error {
+  readonly code = 'SealFailed'
+
+  constructor(message: string) {
+    super(message)
+    this.name = 'SealError'
+  }
+}
+
+/**
+ * Turns one closed segment into Parquet and a manifest by running the session's own `step` over it. The same
+ * segment gives the same bytes. Every file is read back before its hash goes into the manifest.
+ * Throws SealError, and the file system's errors.
+ */
+export async function recordSegment(options: RecordOptions): Promise<RecordOutcome> {
+  const reader = await SegmentReader.open(options.segmentPath)
+  const { header, checkpoint } = reader
+  if (header === undefined || checkpoint === undefined) {
+    await reader.close()
+    return { outcome: 'empty', detail: `${options.segmentPath} ends before its checkpoint` }
+  }
+  const config = SessionConfig.parse(header.session)
+  const files = new Files(options.outDir, header, config)
+  const replay = new Replay(header, config, checkpoint, files)
+  const end = await replay.run(reader)
+  if (replay.inputs === 0 && end.end !== 'sealed') {
+    return { outcome: 'empty', detail: `${options.segmentPath} ends before its first input` }
+  }
+  const sameVersion = header.writtenBy === VERSION
+  const hash = replay.session.hash()
+  if (end.end === 'sealed' && sameVersion && hash !== end.trailer.stateHash) {
+    const detail = `replay of ${header.run} window ${header.window} ends in state ${hash}, its trailer says ${end.trailer.stateHash}`
+    return { outcome: 'mismatch', detail }
+  }
+  const witness = end.end !== 'sealed' ? 'none' : sameVersion ? 'replayed' : 'other_version'
+  const objects = await files.seal(options.prefix)
+  const manifest = sealManifest({
+    format: MANIFEST_FORMAT,
+    exchange: header.exchange,
+    symbol: header.symbol,
+    run: header.run,
+    window: header.window,
+    opened: formatTimeUs(header.openedAt),
+    closed: formatTimeUs(end.end === 'sealed' ? end.trailer.closedAt : replay.lastReceived),
+    objects,
+    coverage: files.coverage(),
+    counts: { inputs: replay.inputs, ...replay.counts() },
+    witness,
+    written_by: header.writtenBy,
+    recorded_by: VERSION,
+    writer: header.writer,
+    predecessor: null,
+    final: false,
+    overlaps: false,
+  })
+  await writeFile(join(options.outDir, MANIFEST_FILE), serialiseManifest(manifest), { flag: 'wx' })
+  return { outcome: 'recorded', manifest, end: end.end }
+}
+
+/** One pass over a segment: the session, its inputs, its rows into files. */
+class Replay {
+  readonly session: Session
+  inputs = 0
+  lastReceived: number
+  readonly #header: SegmentHeader
+  readonly #files: Files
+  readonly #effects: Effects
+  readonly #before: Readonly<Record<string, number>>
+
+  constructor(header: SegmentHeader, config: SessionConfig, checkpoint: Uint8Array, files: Files) {
+    this.#header = header
+    this.#files = files
+    this.lastReceived = header.openedAt
+    this.session = new Session(config, exchangeByName(config.exchange))
+    this.session.restore(checkpoint)
+    this.#before = { ...this.session.counters.values }
+    // requests were carried out when the inputs happened: their outcomes are inputs too
+    this.#effects = { fetch: () => {}, reconnect: () => {}, halt: () => {}, rows: files.stager }
+  }
+
+  async run(reader: SegmentReader): Promise<SegmentEnd> {
+    this.session.openWindow(this.#header.window, this.#header.openedAt, this.#effects)
+    const batches = reader.batches()
+    let end: SegmentEnd | undefined
+    while (end === undefined) {
+      const next = await batches.next()
+      if (next.done === true) end = next.value
+      else await this.#steps(next.value)
+    }
+    if (end.end !== 'sealed') {
+      const reason = end.end === 'torn' ? 'crash' : 'journal_corrupt'
+      this.session.step({ kind: 'stop', received: this.lastReceived, reason }, this.#effects)
+    }
+    this.session.closeWindow(this.#effects)
+    return end
+  }
+
+  /** What this window added to the session's counters. */
+  counts(): Record<string, number> {
+    const after = Object.entries(this.session.counters.values)
+    return Object.fromEntries(after.map(([name, value]) => [name, value - this.#before[name]]))
+  }
+
+  async #steps(batch: readonly Input[]): Promise<void> {
+    for (let i = 0; i < batch.length; i++) {
+      const input = batch[i]
+      this.session.step(input, this.#effects)
+      this.lastReceived = input.received
+      this.inputs++
+      if (this.inputs % INPUTS_PER_TURN === 0) await this.#files.room()
+    }
+    await this.#files.room()
+  }
+}
+
+/** The Parquet files of a window. */
+class Files {
+  readonly stager: RowStager
+  readonly #dir: string
+  readonly #header: SegmentHeader
+  readonly #levels: number
+  readonly #writers = new Map<FileStream, ParquetWriter>()
+
+  constructor(dir: string, header: SegmentHeader, config: SessionConfig) {
+    this.#dir = dir
+    this.#header = header
+    this.#levels = config.bookLevels
+    this.stager = new RowStager(header.run, config.bookLevels, (stream, ipc) => this.#writer(stream).push(ipc))
+  }
+
+  #path(stream: FileStream): string {
+    return join(this.#dir, `${fileStreamPath(stream, this.#levels)}.parquet`)
+  }
+
+  #writer(stream: FileStream): ParquetWriter {
+    let writer = this.#writers.get(stream)
+    if (writer === undefined) {
+      writer = new ParquetWriter(this.#path(stream), this.#metadata(stream))
+      this.#writers.set(stream, writer)
+    }
+    return writer
+  }
+
+  #metadata(stream: FileStream): string {
+    return JSON.stringify({
+      schema: SCHEMA_VERSION,
+      exchange: this.#header.exchange,
+      symbol: this.#header.symbol,
+      stream: fileStreamPath(stream, this.#levels),
+      writer: `l2cap ${VERSION}`,
+    })
+  }
+
+  async room(): Promise<void> {
+    for (const writer of this.#writers.values()) await writer.room()
+  }
+
+  /** Ends every file, reads it back, and says what it holds. Every window has a coverage file. */
+  async seal(prefix: string): Promise<ManifestObject[]> {
+    this.stager.flush()
+    this.#writer('coverage')
+    const objects: ManifestObject[] = []
+    for (const stream of FILE_STREAMS) {
+      const writer = this.#writers.get(stream)
+      if (writer === undefined) continue
+      await writer.end(() => this.stager.emptyGroup(stream))
+      objects.push(await this.#check(stream, prefix))
+    }
+    return objects
+  }
+
+  async #check(stream: FileStream, prefix: string): Promise<ManifestObject> {
+    const path = this.#path(stream)
+    const bytes = await readBytes(path)
+    const found = await readSummary(bytes)
+    const range = this.stager.ranges.get(stream)
+    const expected = range?.rows ?? 0
+    const { firstSeq, lastSeq } = boundsOf(range)
+    if (found.rows !== expected) throw new SealError(`${path} holds ${found.rows} rows, ${expected} were written`)
+    if (range !== undefined && (found.firstSeq !== firstSeq || found.lastSeq !== lastSeq)) {
+      throw new SealError(`${path} begins at seq ${found.firstSeq} and ends at ${found.lastSeq}, not as written`)
+    }
+    const name = fileStreamPath(stream, this.#levels)
+    const { exchange, symbol, run, window, openedAt } = this.#header
+    return {
+      stream: name,
+      key: objectKey({ prefix, exchange, symbol, stream: name, openedUs: openedAt, run, window }),
+      bytes: bytes.length,
+      rows: expected,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+      first_seq: String(firstSeq),
+      last_seq: String(lastSeq),
+      first_id: String(range?.firstId ?? 0n),
+      last_id: String(range?.lastId ?? 0n),
+      first_time: range === undefined ? null : formatTimeUs(range.firstTime),
+      last_time: range === undefined ? null : formatTimeUs(range.lastTime),
+    }
+  }
+
+  coverage(): ManifestCoverage[] {
+    return this.stager.coverageRows.map(({ seq, connection, row }) => ({
+      of_stream: fileStreamPath(row.ofStream, this.#levels),
+      from: formatTimeUs(row.from),
+      to: formatTimeUs(row.to),
+      prev_id: String(row.previousId),
+      first_id: String(row.firstId),
+      last_id: String(row.lastId),
+      rows: row.rows,
+      state: row.state,
+      ended_by: row.endedBy,
+      detail: row.detail,
+      seq: String(seq),
+      connection,
+    }))
+  }
+}
+
+function boundsOf(range: RowRange | undefined): { firstSeq: bigint; lastSeq: bigint } {
+  return { firstSeq: BigInt(range?.firstSeq ?? 0), lastSeq: BigInt(range?.lastSeq ?? 0) }
+}

@@ -1,0 +1,61 @@
+import { Worker } from 'node:worker_threads'
+import type { RecordOptions, RecordOutcome } from './record.ts'
+
+/** A recording that failed; the segment stays and is tried again. */
+export class RecordError extends Error {
+  readonly code: string
+
+  constructor(message: string, code: string) {
+    super(message)
+    this.name = 'RecordError'
+    this.code = code
+  }
+}
+
+type Answer = { readonly outcome: RecordOutcome } | { readonly error: { readonly message: string; readonly code: string } }
+
+/**
+ * Records segments in a worker thread, one after another, so that encoding never holds up a socket. The worker
+ * starts with the first segment. A worker that fails is replaced: a trap leaves its encoder dead.
+ */
+export class Recorder {
+  #worker: Worker | undefined
+  #last: Promise<unknown> = Promise.resolve()
+
+  /** Throws RecordError. */
+  record(options: RecordOptions): Promise<RecordOutcome> {
+    const result = this.#last.then(() => this.#one(options))
+    this.#last = result.catch(() => undefined)
+    return result
+  }
+
+  async close(): Promise<void> {
+    await this.#last
+    await this.#discard()
+  }
+
+  async #discard(): Promise<void> {
+    const worker = this.#worker
+    this.#worker = undefined
+    await worker?.terminate()
+  }
+
+  async #one(options: RecordOptions): Promise<RecordOutcome> {
+    const worker = this.#worker ?? new Worker(new URL('./worker.ts', import.meta.url))
+    this.#worker = worker
+    const { promise, resolve } = Promise.withResolvers<Answer>()
+    const onError = (error: Error) => resolve({ error: { message: `the recorder failed: ${error.message}`, code: 'WorkerFailed' } })
+    const onExit = (code: number) => resolve({ error: { message: `the recorder ended with code ${code}`, code: 'WorkerFailed' } })
+    worker.once('message', resolve)
+    worker.once('error', onError)
+    worker.once('exit', onExit)
+    worker.postMessage(options)
+    const answer = await promise
+    worker.off('message', resolve)
+    worker.off('error', onError)
+    worker.off('exit', onExit)
+    if ('outcome' in answer) return answer.outcome
+    await this.#discard()
+    throw new RecordError(answer.error.message, answer.error.code)
+  }
+}

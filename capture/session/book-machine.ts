@@ -1,0 +1,420 @@
+import type { EndedBy, EndReason, HaltReason } from '../../api/reasons.ts'
+import { Book, type Decoder, type Encoder } from '../book/mod.ts'
+import {
+  type DepthEvent,
+  type Exchange,
+  LevelBuffer,
+  meets,
+  PrecisionError,
+  ProtocolError,
+  Snapshot,
+} from '../exchange/mod.ts'
+import { decodeLevels, EventBuffer, encodeLevels } from './buffer.ts'
+import type { Counters } from './counters.ts'
+import type { DepthRow, Effects, RowHead } from './effects.ts'
+import type { ResponseInput } from './input.ts'
+import type { Coverage, Sequence } from './ledger.ts'
+
+/**
+ * `connecting`: no socket. `buffering`: events are kept, a snapshot is asked for. `joining`: a snapshot waits for
+ * the event that meets it. `live`: the book is proven. `halted`: for good.
+ */
+export const BOOK_STATES = ['connecting', 'buffering', 'joining', 'live', 'halted'] as const
+export type BookState = (typeof BOOK_STATES)[number]
+
+/** A snapshot is asked for after the first event, or after this long without one. */
+const FIRST_EVENT_WAIT_US = 5_000_000
+/** After a request that was refused without a time, ask again after this long. */
+const REFUSED_WAIT_US = 1_000_000
+
+/** What the machine shares with the rest of the session. */
+export interface Shared {
+  readonly exchange: Exchange
+  readonly symbol: string
+  readonly counters: Counters
+  readonly seq: Sequence
+  /** Index of the open window. */
+  window: number
+  /** Ends the session: calls back into `end` of every machine. */
+  halt(reason: HaltReason, message: string, received: number, effects: Effects): void
+}
+
+/**
+ * The book of one symbol: buffers events, joins them with a snapshot, follows the exchange's chain, and discards
+ * the book at the first doubt. Rows of `books` and `depth` come from here, and the coverage of both.
+ */
+export class BookMachine {
+  state: BookState = 'connecting'
+  /** Since when it is in its state, receive time in microseconds. */
+  since = 0
+  /** Why the last live book ended; empty before the first. */
+  lastGap: EndReason | '' = ''
+  readonly book = new Book()
+  /** Connection that the book follows; 0 for none. */
+  connection = 0
+  readonly #shared: Shared
+  readonly #books: Coverage | undefined
+  readonly #depth: Coverage | undefined
+  readonly #buffer = new EventBuffer()
+  #pending: Snapshot | undefined
+  /** Request whose answer is awaited; 0 for none. An answer to another one is ignored. */
+  #request = 0
+  #requestLimit = 0
+  #requestsMade = 0
+  #attempt = 0
+  #spread = true
+  #openedAt = 0
+  #retryAt = 0
+  /** Nothing vouches that the next row follows the last one. */
+  #gapBefore = true
+  #eventTime = 0
+  #transactionTime = 0
+  readonly #head: RowHead = { seq: 0, connection: 0, received: 0 }
+
+  constructor(shared: Shared, books: Coverage | undefined, depth: Coverage | undefined) {
+    this.#shared = shared
+    this.#books = books
+    this.#depth = depth
+  }
+
+  get buffered(): number {
+    return this.#buffer.length
+  }
+
+  opened(connection: number, received: number): void {
+    this.connection = connection
+    this.#openedAt = received
+    this.#buffer.clear()
+    this.#enter('buffering', received)
+  }
+
+  /** The socket is lost: a new connection never resumes a book. */
+  closed(received: number, effects: Effects): void {
+    if (this.state === 'live') {
+      this.#endCoverage('reconnect', '', effects)
+      this.#countGap('reconnect')
+    }
+    this.#discard()
+    this.#buffer.clear()
+    this.connection = 0
+    this.#spread = true
+    this.#enter('connecting', received)
+  }
+
+  event(event: DepthEvent, received: number, effects: Effects): void {
+    if (this.state === 'live') {
+      const link = this.#shared.exchange.link(event, this.book.id)
+      if (link === 'next' || link === 'reset') {
+        this.#apply(event, received, effects)
+        this.#ask(received, effects)
+        return
+      }
+      if (link === 'heartbeat') {
+        this.#books?.advance(this.book.id, received)
+        this.#depth?.advance(this.book.id, received)
+        return
+      }
+      const detail = `event ${event.firstId}..${event.finalId} follows ${event.previousId}, the book is at ${this.book.id}`
+      this.gap('sequence', detail, received, effects)
+    }
+    this.#keep(event, received)
+    this.#tryJoin(received, effects)
+    this.#ask(received, effects)
+  }
+
+  tick(received: number, effects: Effects): void {
+    this.#ask(received, effects)
+  }
+
+  refused(request: number, until: number, received: number): void {
+    if (request !== this.#request) return this.#shared.counters.add('responses_ignored')
+    this.#request = 0
+    this.#retryAt = Math.max(until, received + REFUSED_WAIT_US)
+  }
+
+  response(input: ResponseInput, effects: Effects): void {
+    if (input.request !== this.#request) {
+      return this.#shared.counters.add('responses_ignored')
+    }
+    this.#request = 0
+    this.#retryAt = input.retryAt
+    const snapshot = this.#read(input, effects)
+    if (snapshot === undefined) {
+      this.#shared.counters.add('snapshots_failed')
+      this.#attempt++
+    } else {
+      this.#pending = snapshot
+      this.#tryJoin(input.received, effects)
+    }
+    this.#ask(input.received, effects)
+  }
+
+  /** Discards a live book; coverage ends with its last evidence. What was kept for a join is dropped in any state. */
+  gap(reason: EndReason, detail: string, received: number, effects: Effects): void {
+    this.#buffer.clear()
+    if (this.state !== 'live') return
+    this.#endCoverage(reason, detail, effects)
+    this.#countGap(reason)
+    this.#discard()
+    this.#spread = false
+    this.#enter('buffering', received)
+  }
+
+  /** Ends coverage for good: the session halts or stops. */
+  end(by: EndedBy, detail: string, received: number, effects: Effects): void {
+    this.#endCoverage(by, detail, effects)
+    this.#discard()
+    this.#buffer.clear()
+    this.#enter('halted', received)
+  }
+
+  /** Opens a window: a live book is written whole, so that every file reads alone. */
+  openWindow(received: number, effects: Effects): void {
+    if (this.state !== 'live' || this.#depth === undefined) return
+    const bids = new LevelBuffer(this.book.bids.size)
+    const asks = new LevelBuffer(this.book.asks.size)
+    this.book.levels(bids, asks)
+    const row: DepthRow = {
+      previousId: 0n,
+      firstId: 0n,
+      finalId: this.book.id,
+      eventTime: this.#eventTime,
+      transactionTime: this.#transactionTime,
+      bids,
+      asks,
+    }
+    const head = this.#place(this.#shared.seq.nextOfBoundary(), received)
+    effects.rows.depth(head, 'book', row, this.book, false)
+  }
+
+  #keep(event: DepthEvent, received: number): void {
+    this.#buffer.push(event, received, (next, lastId) => this.#shared.exchange.link(next, lastId) === 'next')
+  }
+
+  /** Asks for a snapshot where one is needed and none is on its way. */
+  #ask(received: number, effects: Effects): void {
+    const method = this.#shared.exchange.snapshot
+    if (this.state !== 'buffering' || method.kind !== 'rest' || this.#request !== 0) return
+    if (received < this.#retryAt) return
+    if (this.#buffer.length === 0 && received - this.#openedAt < FIRST_EVENT_WAIT_US) return
+    const widest = method.limits[method.limits.length - 1].limit
+    this.#request = ++this.#requestsMade
+    this.#requestLimit = widest
+    this.#shared.counters.add('snapshots_asked')
+    effects.fetch({ id: this.#request, limit: widest, attempt: this.#attempt, spread: this.#spread })
+  }
+
+  #read(input: ResponseInput, effects: Effects): Snapshot | undefined {
+    const method = this.#shared.exchange.snapshot
+    if (input.status !== 200 || method.kind !== 'rest') return undefined
+    const snapshot = new Snapshot()
+    try {
+      method.decode(input.body, this.#requestLimit, snapshot)
+      return snapshot
+    } catch (error) {
+      if (error instanceof PrecisionError) {
+        this.#shared.halt('PrecisionLoss', error.message, input.received, effects)
+        return undefined
+      }
+      if (!(error instanceof ProtocolError)) throw error
+      this.#shared.counters.add('parse_errors')
+      return undefined
+    }
+  }
+
+  /**
+   * Joins the waiting snapshot with the kept events: those that end below it are dropped, the first one left must
+   * meet it. If it begins above, the snapshot is too old: another one is fetched and the events are kept. If none
+   * is left, the snapshot waits.
+   */
+  #tryJoin(received: number, effects: Effects): void {
+    const snapshot = this.#pending
+    if (snapshot === undefined || this.state === 'live' || this.state === 'halted') return
+    const start = this.#buffer.firstNotBelow(snapshot.id)
+    if (start === this.#buffer.length) {
+      if (this.state !== 'joining') this.#enter('joining', received)
+      return
+    }
+    const first = this.#buffer.at(start)
+    if (!meets(first.event, snapshot.id)) {
+      this.#pending = undefined
+      this.#attempt++
+      this.#shared.counters.add('snapshots_too_old')
+      if (this.state !== 'buffering') this.#enter('buffering', received)
+      return
+    }
+    this.#join(snapshot, start, received, effects)
+  }
+
+  #join(snapshot: Snapshot, start: number, received: number, effects: Effects): void {
+    this.#pending = undefined
+    this.#attempt = 0
+    this.book.load(snapshot)
+    this.#shared.counters.add('joins')
+    this.#enter('live', received)
+    const waiting = this.#buffer.take()
+    const { event: first, received: from } = waiting[start]
+    this.#books?.start(first.previousId, from, this.connection)
+    this.#depth?.start(first.previousId, from, this.connection)
+    if (this.book.fault() === 'crossed') return this.#crossed(received, effects)
+    if (this.#depth !== undefined) {
+      const row: DepthRow = {
+        previousId: 0n,
+        firstId: 0n,
+        finalId: snapshot.id,
+        eventTime: snapshot.eventTime,
+        transactionTime: snapshot.transactionTime,
+        bids: snapshot.bids,
+        asks: snapshot.asks,
+      }
+      const head = this.#place(this.#shared.seq.next(), received)
+      effects.rows.depth(head, 'snapshot', row, this.book, this.#gapBefore)
+    }
+    for (let i = start; i < waiting.length; i++) {
+      // a fault among the kept events ends the book again; those that follow wait for the next snapshot
+      if (this.#isLive()) this.#apply(waiting[i].event, waiting[i].received, effects)
+      else if (this.#isBuffering()) this.#keep(waiting[i].event, waiting[i].received)
+    }
+  }
+
+  #isLive(): boolean {
+    return this.state === 'live'
+  }
+
+  #isBuffering(): boolean {
+    return this.state === 'buffering'
+  }
+
+  /** The event follows the book's id, or meets the snapshot that was just loaded. */
+  #apply(event: DepthEvent, received: number, effects: Effects): void {
+    this.book.apply(event)
+    const fault = this.book.fault()
+    if (fault === 'crossed') return this.#crossed(received, effects)
+    if (fault !== undefined) {
+      this.gap(fault, `after event ${event.finalId}`, received, effects)
+      this.#keep(event, received)
+      return
+    }
+    this.#eventTime = event.eventTime
+    this.#transactionTime = event.transactionTime
+    const seq = this.#shared.seq
+    if (this.#depth !== undefined) {
+      effects.rows.depth(this.#place(seq.next(), received), 'delta', event, this.book, false)
+      this.#depth.row(event.finalId, received)
+    }
+    if (this.#books !== undefined) {
+      effects.rows.books(this.#place(seq.next(), received), event, this.book, this.#gapBefore)
+      this.#books.row(event.finalId, received)
+    }
+    this.#gapBefore = false
+  }
+
+  /** A book that shows crossed was wrong before it showed: what vouched for its rows is withdrawn. */
+  #crossed(received: number, effects: Effects): void {
+    const message = `best bid ${this.book.bids.price(0)} is not below best ask ${this.book.asks.price(0)} at id ${this.book.id}`
+    const { seq, window } = this.#shared
+    for (const coverage of [this.#books, this.#depth]) {
+      coverage?.suspect('CrossedBook', message, window, seq, effects.rows)
+    }
+    this.#shared.halt('CrossedBook', message, received, effects)
+  }
+
+  #endCoverage(by: EndedBy, detail: string, effects: Effects): void {
+    const { seq, window } = this.#shared
+    for (const coverage of [this.#books, this.#depth]) coverage?.end(by, detail, window, seq, effects.rows)
+  }
+
+  #countGap(reason: EndReason): void {
+    this.lastGap = reason
+    this.#gapBefore = true
+    this.#shared.counters.add('gaps')
+  }
+
+  /** Forgets the book, the waiting snapshot and the request on its way. */
+  #discard(): void {
+    this.book.clear()
+    this.#pending = undefined
+    this.#request = 0
+  }
+
+  #enter(state: BookState, received: number): void {
+    this.state = state
+    this.since = received
+  }
+
+  #place(seq: number, received: number): RowHead {
+    this.#head.seq = seq
+    this.#head.connection = this.connection
+    this.#head.received = received
+    return this.#head
+  }
+
+  encode(out: Encoder): void {
+    out.string(this.state)
+    out.integer(this.since)
+    out.string(this.lastGap)
+    this.book.encode(out)
+    out.integer(this.connection)
+    this.#buffer.encode(out)
+    out.boolean(this.#pending !== undefined)
+    if (this.#pending !== undefined) encodeSnapshot(this.#pending, out)
+    out.integer(this.#request)
+    out.integer(this.#requestLimit)
+    out.integer(this.#requestsMade)
+    out.integer(this.#attempt)
+    out.boolean(this.#spread)
+    out.integer(this.#openedAt)
+    out.integer(this.#retryAt)
+    out.boolean(this.#gapBefore)
+    out.integer(this.#eventTime)
+    out.integer(this.#transactionTime)
+  }
+
+  decode(from: Decoder): void {
+    this.state = oneOf(from.string(), BOOK_STATES)
+    this.since = from.integer()
+    this.lastGap = from.string() as EndReason | ''
+    this.book.decode(from)
+    this.connection = from.integer()
+    this.#buffer.decode(from)
+    this.#pending = from.boolean() ? decodeSnapshot(from) : undefined
+    this.#request = from.integer()
+    this.#requestLimit = from.integer()
+    this.#requestsMade = from.integer()
+    this.#attempt = from.integer()
+    this.#spread = from.boolean()
+    this.#openedAt = from.integer()
+    this.#retryAt = from.integer()
+    this.#gapBefore = from.boolean()
+    this.#eventTime = from.integer()
+    this.#transactionTime = from.integer()
+  }
+}
+
+function oneOf<T extends string>(value: string, legal: readonly T[]): T {
+  const found = legal.find((candidate) => candidate === value)
+  if (found === undefined) throw new RangeError(`"${value}" is none of ${legal.join(', ')}`)
+  return found
+}
+
+function encodeSnapshot(snapshot: Snapshot, out: Encoder): void {
+  out.id(snapshot.id)
+  out.integer(snapshot.eventTime)
+  out.integer(snapshot.transactionTime)
+  out.integer(snapshot.limit)
+  encodeLevels(snapshot.bids, out)
+  encodeLevels(snapshot.asks, out)
+}
+
+function decodeSnapshot(from: Decoder): Snapshot {
+  const id = from.id()
+  const eventTime = from.integer()
+  const transactionTime = from.integer()
+  const limit = from.integer()
+  const snapshot = new Snapshot(decodeLevels(from), decodeLevels(from))
+  snapshot.id = id
+  snapshot.eventTime = eventTime
+  snapshot.transactionTime = transactionTime
+  snapshot.limit = limit
+  return snapshot
+}

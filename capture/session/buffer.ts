@@ -1,0 +1,144 @@
+import type { Decoder, Encoder } from '../book/mod.ts'
+import { DepthEvent, LevelBuffer } from '../exchange/mod.ts'
+
+/** What a buffer may hold: events wait here for a snapshot, seconds normally. */
+const AGE_MAX_US = 60_000_000
+const BYTES_MAX = 16 * 1024 * 1024
+
+/** An event that waits, with its receive time in microseconds. */
+export interface Waiting {
+  readonly event: DepthEvent
+  readonly received: number
+}
+
+/**
+ * Events that wait for a snapshot. They are of one connection and chain among themselves: an event that does not
+ * follow drops all before it. When full the oldest go.
+ */
+export class EventBuffer {
+  #events: Waiting[] = []
+  #bytes = 0
+  /** Events that were dropped because the buffer was full or the chain broke. */
+  dropped = 0
+
+  get length(): number {
+    return this.#events.length
+  }
+
+  get first(): Waiting | undefined {
+    return this.#events[0]
+  }
+
+  /** Takes a copy of the event. `follows` tells whether it chains to the last one. */
+  push(event: DepthEvent, received: number, follows: (event: DepthEvent, lastId: bigint) => boolean): void {
+    const last = this.#events.at(-1)
+    if (last !== undefined && !follows(event, last.event.finalId)) {
+      this.dropped += this.#events.length
+      this.clear()
+    }
+    const copy = event.copy()
+    this.#events.push({ event: copy, received })
+    this.#bytes += bytesOf(copy)
+    let stale = 0
+    let bytes = this.#bytes
+    while (
+      stale < this.#events.length - 1 &&
+      (bytes > BYTES_MAX || received - this.#events[stale].received > AGE_MAX_US)
+    ) {
+      bytes -= bytesOf(this.#events[stale].event)
+      stale++
+    }
+    if (stale > 0) {
+      this.dropped += stale
+      this.#events.splice(0, stale)
+      this.#bytes = bytes
+    }
+  }
+
+  /** Index of the first event that does not end below the id; `length` if there is none. */
+  firstNotBelow(id: bigint): number {
+    const index = this.#events.findIndex((waiting) => waiting.event.finalId >= id)
+    return index < 0 ? this.#events.length : index
+  }
+
+  at(index: number): Waiting {
+    return this.#events[index]
+  }
+
+  /** Hands over all events and leaves the buffer empty. */
+  take(): Waiting[] {
+    const events = this.#events
+    this.clear()
+    return events
+  }
+
+  clear(): void {
+    this.#events = []
+    this.#bytes = 0
+  }
+
+  encode(out: Encoder): void {
+    out.integer(this.dropped)
+    out.count(this.#events.length)
+    for (const { event, received } of this.#events) {
+      out.integer(received)
+      encodeEvent(event, out)
+    }
+  }
+
+  decode(from: Decoder): void {
+    this.clear()
+    this.dropped = from.integer()
+    const count = from.count()
+    for (let i = 0; i < count; i++) {
+      const received = from.integer()
+      const event = decodeEvent(from)
+      this.#events.push({ event, received })
+      this.#bytes += bytesOf(event)
+    }
+  }
+}
+
+function bytesOf(event: DepthEvent): number {
+  return 128 + (event.bids.length + event.asks.length) * 16
+}
+
+export function encodeLevels(levels: LevelBuffer, out: Encoder): void {
+  out.count(levels.length)
+  for (let i = 0; i < levels.length * 2; i++) out.float(levels.data[i])
+}
+
+export function decodeLevels(from: Decoder): LevelBuffer {
+  const count = from.count()
+  const levels = new LevelBuffer(count)
+  for (let i = 0; i < count; i++) {
+    const price = from.float()
+    levels.push(price, from.float())
+  }
+  return levels
+}
+
+function encodeEvent(event: DepthEvent, out: Encoder): void {
+  out.id(event.previousId)
+  out.id(event.firstId)
+  out.id(event.finalId)
+  out.integer(event.eventTime)
+  out.integer(event.transactionTime)
+  encodeLevels(event.bids, out)
+  encodeLevels(event.asks, out)
+}
+
+function decodeEvent(from: Decoder): DepthEvent {
+  const previousId = from.id()
+  const firstId = from.id()
+  const finalId = from.id()
+  const eventTime = from.integer()
+  const transactionTime = from.integer()
+  const event = new DepthEvent(decodeLevels(from), decodeLevels(from))
+  event.previousId = previousId
+  event.firstId = firstId
+  event.finalId = finalId
+  event.eventTime = eventTime
+  event.transactionTime = transactionTime
+  return event
+}
