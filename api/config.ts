@@ -20,7 +20,10 @@ export const ProcessConfig = z.strictObject({
   guards: Guards,
   spool: z.strictObject({
     dir: z.string().min(1),
-    sizeLimitBytes: z.int().min(16 * 1024 * 1024).default(5 * 1024 ** 3),
+    sizeLimitBytes: z
+      .int()
+      .min(16 * 1024 * 1024)
+      .default(5 * 1024 ** 3),
   }),
   storage: Storage,
   /** Replaces the exchange's addresses, e.g. by a simulated exchange. */

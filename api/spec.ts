@@ -31,20 +31,31 @@ export const Streams = z
   .max(STREAMS.length)
   .refine((streams) => new Set(streams).size === streams.length, 'each stream once')
   .default([...STREAMS])
-  .describe('Streams to record: books (the top levels after each event), depth (the full-depth record), trades, mark_price.')
+  .describe(
+    'Streams to record: books (the top levels after each event), depth (the full-depth record), trades, mark_price.',
+  )
 
 export const BookLevels = wholeNumber(1, 50).default(20).describe('Levels a side in each row of books.')
 
 export const RotationSeconds = wholeNumber(ROTATION_SECONDS_MIN, ROTATION_SECONDS_MAX)
-  .refine((seconds) => SECONDS_A_DAY % seconds === 0, `must divide a day (${SECONDS_A_DAY} s) evenly, e.g. 60, 300 or 3600`)
+  .refine(
+    (seconds) => SECONDS_A_DAY % seconds === 0,
+    `must divide a day (${SECONDS_A_DAY} s) evenly, e.g. 60, 300 or 3600`,
+  )
   .default(300)
   .describe('A file covers this many seconds, on boundaries of UTC.')
 
 export const Guards = z
   .strictObject({
-    staleAfterSeconds: wholeNumber(1, 300).default(5).describe('Silence of the book longer than this is questioned.'),
-    clockSkewMillis: wholeNumber(50, 60_000).default(500).describe('A clock further off than this halts the capture.'),
-    auditSeconds: wholeNumber(30, 86_400).default(600).describe('The book is compared with a fresh snapshot this often.'),
+    staleAfterSeconds: wholeNumber(1, 300)
+      .default(5)
+      .describe('Silence of the book longer than this is questioned.'),
+    clockSkewMillis: wholeNumber(50, 60_000)
+      .default(500)
+      .describe('A clock further off than this halts the capture.'),
+    auditSeconds: wholeNumber(30, 86_400)
+      .default(600)
+      .describe('The book is compared with a fresh snapshot this often.'),
   })
   .prefault({})
   .describe('Limits of the guards.')
@@ -62,9 +73,16 @@ export const Spool = z
 const S3 = z
   .strictObject({
     bucket: z.string().min(3).max(63),
-    prefix: z.string().max(256).regex(/^[^/].*[^/]$|^[^/]?$/, 'no slash at its ends').default(''),
+    prefix: z
+      .string()
+      .max(256)
+      .regex(/^[^/].*[^/]$|^[^/]?$/, 'no slash at its ends')
+      .default(''),
     region: z.string().max(64).optional(),
-    endpoint: z.url({ protocol: /^https?$/ }).max(256).optional(),
+    endpoint: z
+      .url({ protocol: /^https?$/ })
+      .max(256)
+      .optional(),
     credentialsSecretName: z.string().max(253).optional(),
     caSecretName: z.string().max(253).optional(),
   })
@@ -76,7 +94,10 @@ const Local = z
 
 export const Storage = z
   .strictObject({ s3: S3.optional(), local: Local.optional() })
-  .refine((storage) => (storage.s3 === undefined) !== (storage.local === undefined), 'give exactly one of s3 and local')
+  .refine(
+    (storage) => (storage.s3 === undefined) !== (storage.local === undefined),
+    'give exactly one of s3 and local',
+  )
   .describe('Where the data goes.')
 
 const Quantities = z.record(z.string().max(63), z.string().max(32))

@@ -4,7 +4,7 @@
  * Decoders are pure: bytes in, scratch objects out, a typed error where the bytes are not what the exchange
  * documents.
  */
-export { ProtocolError, PrecisionError } from './errors.ts'
+export { PrecisionError, ProtocolError } from './errors.ts'
 export { DepthEvent, LevelBuffer, MarkPrice, Message, type MessageKind, Snapshot, Trade } from './event.ts'
 export {
   type Exchange,

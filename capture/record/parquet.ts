@@ -98,7 +98,10 @@ export class ParquetWriter {
       },
       { highWaterMark: 0 },
     )
-    const encoded: ReadableStream<Uint8Array> = await transformParquetStream(source, writerProperties(this.#metadata))
+    const encoded: ReadableStream<Uint8Array> = await transformParquetStream(
+      source,
+      writerProperties(this.#metadata),
+    )
     await this.#toFile(async (file) => {
       const reader = encoded.getReader()
       for (;;) {
@@ -124,7 +127,9 @@ export class ParquetWriter {
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   const { bytesWritten } = await file.write(bytes)
   if (bytesWritten !== bytes.length) {
-    throw Object.assign(new Error(`no space left: ${bytesWritten} of ${bytes.length} bytes written`), { code: 'ENOSPC' })
+    throw Object.assign(new Error(`no space left: ${bytesWritten} of ${bytes.length} bytes written`), {
+      code: 'ENOSPC',
+    })
   }
 }
 

@@ -168,7 +168,9 @@ class Files {
     this.#dir = dir
     this.#header = header
     this.#levels = config.bookLevels
-    this.stager = new RowStager(header.run, config.bookLevels, (stream, ipc) => this.#writer(stream).push(ipc))
+    this.stager = new RowStager(header.run, config.bookLevels, (stream, ipc) =>
+      this.#writer(stream).push(ipc),
+    )
   }
 
   #path(stream: FileStream): string {
@@ -219,9 +221,12 @@ class Files {
     const range = this.stager.ranges.get(stream)
     const expected = range?.rows ?? 0
     const { firstSeq, lastSeq } = boundsOf(range)
-    if (found.rows !== expected) throw new SealError(`${path} holds ${found.rows} rows, ${expected} were written`)
+    if (found.rows !== expected)
+      throw new SealError(`${path} holds ${found.rows} rows, ${expected} were written`)
     if (range !== undefined && (found.firstSeq !== firstSeq || found.lastSeq !== lastSeq)) {
-      throw new SealError(`${path} begins at seq ${found.firstSeq} and ends at ${found.lastSeq}, not as written`)
+      throw new SealError(
+        `${path} begins at seq ${found.firstSeq} and ends at ${found.lastSeq}, not as written`,
+      )
     }
     const name = fileStreamPath(stream, this.#levels)
     const { exchange, symbol, run, window, openedAt } = this.#header

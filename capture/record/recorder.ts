@@ -12,7 +12,9 @@ export class RecordError extends Error {
   }
 }
 
-type Answer = { readonly outcome: RecordOutcome } | { readonly error: { readonly message: string; readonly code: string } }
+type Answer =
+  | { readonly outcome: RecordOutcome }
+  | { readonly error: { readonly message: string; readonly code: string } }
 
 /**
  * Records segments in a worker thread, one after another, so that encoding never holds up a socket. The worker
@@ -44,8 +46,10 @@ export class Recorder {
     const worker = this.#worker ?? new Worker(new URL('./worker.ts', import.meta.url))
     this.#worker = worker
     const { promise, resolve } = Promise.withResolvers<Answer>()
-    const onError = (error: Error) => resolve({ error: { message: `the recorder failed: ${error.message}`, code: 'WorkerFailed' } })
-    const onExit = (code: number) => resolve({ error: { message: `the recorder ended with code ${code}`, code: 'WorkerFailed' } })
+    const onError = (error: Error) =>
+      resolve({ error: { message: `the recorder failed: ${error.message}`, code: 'WorkerFailed' } })
+    const onExit = (code: number) =>
+      resolve({ error: { message: `the recorder ended with code ${code}`, code: 'WorkerFailed' } })
     worker.once('message', resolve)
     worker.once('error', onError)
     worker.once('exit', onExit)

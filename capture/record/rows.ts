@@ -28,7 +28,8 @@ const RECEIVED = 3
 /** Turns a session's rows into row groups of columns, one stage a stream. Pure: no file is touched. */
 export class RowStager implements RowSink {
   readonly ranges = new Map<FileStream, RowRange>()
-  readonly coverageRows: { readonly seq: number; readonly connection: number; readonly row: CoverageRow }[] = []
+  readonly coverageRows: { readonly seq: number; readonly connection: number; readonly row: CoverageRow }[] =
+    []
   readonly #run: string
   readonly #bookLevels: number
   readonly #stages = new Map<FileStream, Stage>()

@@ -46,7 +46,12 @@ function storeOf({ kind }: Column): Store {
     case 'text?':
       return { kind, values: new Array<string | null>(ROW_GROUP_ROWS).fill(null) }
     case 'floats':
-      return { kind, offsets: new Int32Array(ROW_GROUP_ROWS + 1), values: new Float64Array(64 * 1024), used: 0 }
+      return {
+        kind,
+        offsets: new Int32Array(ROW_GROUP_ROWS + 1),
+        values: new Float64Array(64 * 1024),
+        used: 0,
+      }
   }
 }
 
@@ -89,7 +94,8 @@ export class Stage {
 
   float(column: number, value: number): void {
     const store = this.#stores[column]
-    if (!(store.kind === 'float' || store.kind === 'float?')) throw new TypeError(`column ${column} is ${store.kind}`)
+    if (!(store.kind === 'float' || store.kind === 'float?'))
+      throw new TypeError(`column ${column} is ${store.kind}`)
     store.values[this.rows] = value
   }
 
@@ -101,7 +107,8 @@ export class Stage {
 
   text(column: number, value: string | null): void {
     const store = this.#stores[column]
-    if (!(store.kind === 'text' || store.kind === 'text?')) throw new TypeError(`column ${column} is ${store.kind}`)
+    if (!(store.kind === 'text' || store.kind === 'text?'))
+      throw new TypeError(`column ${column} is ${store.kind}`)
     store.values[this.rows] = value
   }
 
@@ -145,14 +152,29 @@ function dataOf(store: Store, length: number): Data {
     case 'int64':
       return makeData({ type: new Int64(), length, nullCount: 0, data: store.values.subarray(0, length) })
     case 'time_ms':
-      return makeData({ type: new TimestampMillisecond('UTC'), length, nullCount: 0, data: store.values.subarray(0, length) })
+      return makeData({
+        type: new TimestampMillisecond('UTC'),
+        length,
+        nullCount: 0,
+        data: store.values.subarray(0, length),
+      })
     case 'time_us':
-      return makeData({ type: new TimestampMicrosecond('UTC'), length, nullCount: 0, data: store.values.subarray(0, length) })
+      return makeData({
+        type: new TimestampMicrosecond('UTC'),
+        length,
+        nullCount: 0,
+        data: store.values.subarray(0, length),
+      })
     case 'float':
       return makeData({ type: new Float64(), length, nullCount: 0, data: store.values.subarray(0, length) })
     case 'float?': {
       const data = store.values.subarray(0, length)
-      return makeData({ type: new Float64(), length, data, ...validity(length, (i) => !Number.isNaN(data[i])) })
+      return makeData({
+        type: new Float64(),
+        length,
+        data,
+        ...validity(length, (i) => !Number.isNaN(data[i])),
+      })
     }
     case 'bool': {
       const { nullBitmap } = validity(length, (i) => store.values[i] === 1)
@@ -167,13 +189,21 @@ function dataOf(store: Store, length: number): Data {
         length,
         nullCount: 0,
         valueOffsets: store.offsets.subarray(0, length + 1),
-        child: makeData({ type: new Float64(), length: store.used, nullCount: 0, data: store.values.subarray(0, store.used) }),
+        child: makeData({
+          type: new Float64(),
+          length: store.used,
+          nullCount: 0,
+          data: store.values.subarray(0, store.used),
+        }),
       })
   }
 }
 
 /** A bitmap of the positions for which the test holds, and how many do not. */
-function validity(length: number, test: (i: number) => boolean): { nullBitmap: Uint8Array; nullCount: number } {
+function validity(
+  length: number,
+  test: (i: number) => boolean,
+): { nullBitmap: Uint8Array; nullCount: number } {
   const nullBitmap = new Uint8Array((length + 7) >> 3)
   let nullCount = 0
   for (let i = 0; i < length; i++) {
@@ -199,5 +229,11 @@ function textData(values: readonly (string | null)[], length: number): Data {
     valueOffsets[i + 1] = valueOffsets[i] + (value === null ? 0 : bytes.length)
   }
   const data = new Uint8Array(Buffer.concat(parts))
-  return makeData({ type: new Utf8(), length, valueOffsets, data, ...validity(length, (i) => values[i] !== null) })
+  return makeData({
+    type: new Utf8(),
+    length,
+    valueOffsets,
+    data,
+    ...validity(length, (i) => values[i] !== null),
+  })
 }

@@ -8,7 +8,8 @@ port.on('message', (options: RecordOptions) => {
   recordSegment(options).then(
     (outcome) => port.postMessage({ outcome }),
     (error: unknown) => {
-      const { message, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error), code: '' }
+      const { message, code } =
+        error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error), code: '' }
       port.postMessage({ error: { message, code: code ?? '' } })
     },
   )

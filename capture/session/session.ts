@@ -108,7 +108,13 @@ export class Session {
         this.#clockOffset = input.offset
         return
       case 'overload':
-        return this.#gapAll([...this.#coverage.keys()], 'overload', `stalled ${input.stalledMs} ms`, input.received, effects)
+        return this.#gapAll(
+          [...this.#coverage.keys()],
+          'overload',
+          `stalled ${input.stalledMs} ms`,
+          input.received,
+          effects,
+        )
       case 'stop':
         this.#stopped = true
         this.book.end(input.reason, '', input.received, effects)
@@ -159,7 +165,8 @@ export class Session {
 
   /** A frame that does not decode ends coverage of its stream, or of every stream of its socket. */
   #onUndecodable(error: unknown, route: string, input: MessageInput, effects: Effects): void {
-    if (error instanceof PrecisionError) return this.#halt('PrecisionLoss', error.message, input.received, effects)
+    if (error instanceof PrecisionError)
+      return this.#halt('PrecisionLoss', error.message, input.received, effects)
     if (!(error instanceof ProtocolError)) throw error
     this.counters.add('parse_errors')
     const carried = this.#routes.get(route) ?? []
@@ -169,8 +176,15 @@ export class Session {
     this.#gapAll(hit, 'parse', error.message, input.received, effects)
   }
 
-  #gapAll(streams: readonly Stream[], reason: EndReason, detail: string, received: number, effects: Effects): void {
-    if (streams.includes('books') || streams.includes('depth')) this.book.gap(reason, detail, received, effects)
+  #gapAll(
+    streams: readonly Stream[],
+    reason: EndReason,
+    detail: string,
+    received: number,
+    effects: Effects,
+  ): void {
+    if (streams.includes('books') || streams.includes('depth'))
+      this.book.gap(reason, detail, received, effects)
     this.#endCoverage(
       streams.filter((stream) => stream !== 'books' && stream !== 'depth'),
       reason,
@@ -232,7 +246,12 @@ export class Session {
     effects.halt(reason, message)
   }
 
-  #endCoverage(streams: readonly Stream[], by: EndReason | HaltReason, detail: string, effects: Effects): void {
+  #endCoverage(
+    streams: readonly Stream[],
+    by: EndReason | HaltReason,
+    detail: string,
+    effects: Effects,
+  ): void {
     for (const stream of streams) {
       this.#coverage.get(stream)?.end(by, detail, this.#shared.window, this.#shared.seq, effects.rows)
     }

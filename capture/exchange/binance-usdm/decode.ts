@@ -49,6 +49,7 @@ export function decodeMessage(payload: Uint8Array, symbol: string, into: Message
   for (let first = true; scanner.nextKey(first); first = false) {
     if (scanner.keyByte() === K.e) {
       scanner.seek(0)
+      into.unknownFields = 0 // fields before the type are read again, as the event's
       readEvent(symbol, into)
       understood = true
       break
@@ -113,7 +114,8 @@ function readType(): Stream {
 
 /** Two-letter keys and settings that the exchange sends and we do not need: pair, stream type, RPI-free quantity. */
 function skipKnown(into: Message): void {
-  if (!(scanner.keyIs('ps') || scanner.keyIs('st') || scanner.keyIs('nq') || scanner.keyIs('ap'))) into.unknownFields++
+  if (!(scanner.keyIs('ps') || scanner.keyIs('st') || scanner.keyIs('nq') || scanner.keyIs('ap')))
+    into.unknownFields++
   scanner.skipValue()
 }
 
@@ -123,7 +125,8 @@ function readSymbol(symbol: string): void {
   if (scanner.stringIs(symbol)) return
   scanner.seek(at)
   const other = scanner.string()
-  if (other !== symbol) throw new ProtocolError(`an event of ${JSON.stringify(other.slice(0, 40))} on a socket of ${symbol}`)
+  if (other !== symbol)
+    throw new ProtocolError(`an event of ${JSON.stringify(other.slice(0, 40))} on a socket of ${symbol}`)
 }
 
 function readLevels(side: LevelBuffer): void {
@@ -234,11 +237,14 @@ function readMarkPrice(symbol: string, into: Message): void {
     } else if (field === K.T) {
       once(32)
       mark.nextFundingTime = scanner.time()
-    } else if (field === K.P || field === K.e) {
+    } else if (field === K.e) {
+      once(64)
+      scanner.skipValue()
+    } else if (field === K.P) {
       scanner.skipValue() // estimated settlement price: meaningful in the last hour of a delivery contract only
     } else skipKnown(into)
   }
-  if (seen !== 63) scanner.fail('E, s, p, i, r and T in a markPriceUpdate')
+  if (seen !== 127) scanner.fail('e, E, s, p, i, r and T in a markPriceUpdate')
   into.kind = 'mark_price'
 }
 

@@ -39,7 +39,12 @@ export const BinanceUsdm: Exchange = {
       const wanted = carried.filter((stream) => streams.includes(stream))
       if (wanted.length === 0) continue
       const names = new Set(wanted.map((stream) => `${lower}@${STREAM_NAMES[stream]}`))
-      result.push({ route, streams: wanted, path: `/${route}/stream?streams=${[...names].join('/')}`, hello: [] })
+      result.push({
+        route,
+        streams: wanted,
+        path: `/${route}/stream?streams=${[...names].join('/')}`,
+        hello: [],
+      })
     }
     return result
   },

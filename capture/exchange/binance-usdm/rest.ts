@@ -7,7 +7,9 @@ import type { Listing } from '../exchange.ts'
 const Clock = z.object({ serverTime: z.int().positive() })
 
 const Limits = z.object({
-  rateLimits: z.array(z.object({ rateLimitType: z.string(), interval: z.string(), intervalNum: z.int(), limit: z.int() })),
+  rateLimits: z.array(
+    z.object({ rateLimitType: z.string(), interval: z.string(), intervalNum: z.int(), limit: z.int() }),
+  ),
   symbols: z.array(z.object({ symbol: z.string(), status: z.string() })),
 })
 
@@ -23,7 +25,8 @@ export function decodeClock(body: Uint8Array): number {
 export function decodeListing(body: Uint8Array, symbol: string): Listing {
   const info = parse(Limits, body, 'exchangeInfo')
   const weight = info.rateLimits.find(
-    (limit) => limit.rateLimitType === 'REQUEST_WEIGHT' && limit.interval === 'MINUTE' && limit.intervalNum === 1,
+    (limit) =>
+      limit.rateLimitType === 'REQUEST_WEIGHT' && limit.interval === 'MINUTE' && limit.intervalNum === 1,
   )
   const listed = info.symbols.find((candidate) => candidate.symbol === symbol)
   const status = listed === undefined ? 'absent' : listed.status === 'TRADING' ? 'trading' : 'not_trading'
@@ -35,9 +38,12 @@ function parse<T>(schema: z.ZodType<T>, body: Uint8Array, name: string): T {
   try {
     value = JSON.parse(Buffer.from(body).toString('utf8'))
   } catch {
-    throw new ProtocolError(`the answer to ${name} is no JSON: ${Buffer.from(body).toString('latin1').slice(0, 80)}`)
+    throw new ProtocolError(
+      `the answer to ${name} is no JSON: ${Buffer.from(body).toString('latin1').slice(0, 80)}`,
+    )
   }
   const result = schema.safeParse(value)
-  if (!result.success) throw new ProtocolError(`the answer to ${name} is not as documented: ${z.prettifyError(result.error)}`)
+  if (!result.success)
+    throw new ProtocolError(`the answer to ${name} is not as documented: ${z.prettifyError(result.error)}`)
   return result.data
 }

@@ -16,6 +16,9 @@ const NUMBER_LENGTH_MAX = 400
 /** Nesting of values that are skipped because their key is unknown. */
 const DEPTH_MAX = 64
 const INT64_MAX = 2n ** 63n - 1n
+const INT64_DIGITS_MAX = 19
+/** Below it doubles hold fewer than 15 digits, and at last none: a tiny quantity would read as a delete. */
+const DECIMAL_MIN = 2 ** -1022
 
 /**
  * A strict JSON reader over bytes that builds no objects: the caller drives it through the structure it expects,
@@ -56,8 +59,12 @@ export class JsonScanner {
 
   fail(expected: string): never {
     const from = Math.max(0, this.#at - 20)
-    const around = Buffer.from(this.#bytes.subarray(from, Math.min(this.#end, this.#at + 20))).toString('latin1')
-    throw new ProtocolError(`expected ${expected} at byte ${this.#at} of ${this.#end}, near ${JSON.stringify(around)}`)
+    const around = Buffer.from(this.#bytes.subarray(from, Math.min(this.#end, this.#at + 20))).toString(
+      'latin1',
+    )
+    throw new ProtocolError(
+      `expected ${expected} at byte ${this.#at} of ${this.#end}, near ${JSON.stringify(around)}`,
+    )
   }
 
   openObject(): void {
@@ -95,7 +102,8 @@ export class JsonScanner {
 
   keyIs(name: string): boolean {
     if (this.#keyEnd - this.#keyStart !== name.length) return false
-    for (let i = 0; i < name.length; i++) if (this.#bytes[this.#keyStart + i] !== name.charCodeAt(i)) return false
+    for (let i = 0; i < name.length; i++)
+      if (this.#bytes[this.#keyStart + i] !== name.charCodeAt(i)) return false
     return true
   }
 
@@ -133,7 +141,9 @@ export class JsonScanner {
     if (this.peek() !== QUOTE) this.fail('a string')
     const start = this.#at
     this.skipString()
-    const text = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#at - start).toString('utf8')
+    const text = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#at - start).toString(
+      'utf8',
+    )
     const value: unknown = JSON.parse(text)
     return typeof value === 'string' ? value : this.fail('a string')
   }
@@ -153,6 +163,8 @@ export class JsonScanner {
     const start = this.#integer()
     const length = this.#at - start
     if (length <= 15) return BigInt(this.#digits(start, this.#at))
+    // checked before the conversion, whose time grows with the square of the length
+    if (length > INT64_DIGITS_MAX) this.fail('an id below 2^63')
     const value = BigInt(Buffer.from(this.#bytes.subarray(start, this.#at)).toString('latin1'))
     if (value > INT64_MAX) this.fail('an id below 2^63')
     return value
@@ -197,19 +209,30 @@ export class JsonScanner {
       } else if (byte === DOT && dot < 0 && at > start) dot = at
       else break
     }
-    if (at >= this.#end || bytes[at] !== QUOTE || at === start || at === dot + 1 || at - start > NUMBER_LENGTH_MAX) {
+    if (
+      at >= this.#end ||
+      bytes[at] !== QUOTE ||
+      at === start ||
+      at === dot + 1 ||
+      at - start > NUMBER_LENGTH_MAX
+    ) {
       this.#at = Math.min(at, this.#end)
       this.fail('a decimal such as "1.50"')
     }
-    if (bytes[start] === ZERO && at - start > 1 && dot !== start + 1) this.fail('a decimal without leading zeros')
+    if (bytes[start] === ZERO && at - start > 1 && dot !== start + 1)
+      this.fail('a decimal without leading zeros')
     this.#at = at + 1
-    if (digits > DIGITS_EXACT_MAX) throw new PrecisionError(Buffer.from(bytes.subarray(start, at)).toString('latin1'))
+    if (digits > DIGITS_EXACT_MAX)
+      throw new PrecisionError(Buffer.from(bytes.subarray(start, at)).toString('latin1'))
     // value = mantissa × 10^(zeros − scale); the mantissa is below 10^15, so one operation rounds at most once
     const exponent = zeros - scale
     if (exponent === 0) return mantissa
     if (exponent < 0 && exponent >= -22) return mantissa / POWERS_OF_TEN[-exponent]
     if (exponent > 0 && exponent <= 22) return mantissa * POWERS_OF_TEN[exponent]
-    return Number(Buffer.from(bytes.subarray(start, at)).toString('latin1'))
+    const value = Number(Buffer.from(bytes.subarray(start, at)).toString('latin1'))
+    if (digits > 0 && !(value >= DECIMAL_MIN && value < Infinity))
+      this.fail('a decimal in the range of a double')
+    return value
   }
 
   /** An array of exactly two decimals in strings, as levels of a book are sent; gives `[price, qty]` to `take`. */
@@ -228,7 +251,8 @@ export class JsonScanner {
     const text = this.string()
     if (text === '') return Number.NaN
     if (!/^-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?$/.test(text)) this.fail('a decimal in a string')
-    return Number(text)
+    const value = Number(text)
+    return Number.isFinite(value) ? value : this.fail('a decimal in the range of a double')
   }
 
   /** Steps over any value, checking its grammar. */

@@ -1,0 +1,271 @@
+import type { Stream } from '../../api/streams.ts'
+import type { Exchange, Listing } from '../exchange/mod.ts'
+import type { Input, SnapshotRequest } from '../session/mod.ts'
+import { Budget, type Rank } from './budget.ts'
+import { type Clock, nodeClock, ReceiveClock } from './clock.ts'
+import { FeedError } from './errors.ts'
+import { ExchangeClock } from './exchange-clock.ts'
+import { Gate } from './gate.ts'
+import { ListingWatch } from './listing.ts'
+import type { FeedLog } from './log.ts'
+import { nodeHttp, nodeSocket } from './node-transport.ts'
+import { Outlet } from './outlet.ts'
+import { Requests } from './requests.ts'
+import { Rest } from './rest.ts'
+import { RouteSocket, type RouteStatus } from './socket.ts'
+import { Ticker } from './ticker.ts'
+import { nodeTimers, type Random, TimerGroup, type Timers } from './timers.ts'
+import type { Http, OpenSocket } from './transport.ts'
+
+export interface FeedOptions {
+  readonly exchange: Exchange
+  readonly symbol: string
+  readonly streams: readonly Stream[]
+  /** Base URL of a simulated exchange, instead of the exchange's own addresses. */
+  readonly endpoints?: string | undefined
+  /** Symbols captured behind this address, rounded up to a power of two; default 1. */
+  readonly share?: number | undefined
+  readonly clock?: Clock | undefined
+  readonly timers?: Timers | undefined
+  readonly random?: Random | undefined
+  readonly openSocket?: OpenSocket | undefined
+  readonly http?: Http | undefined
+  /** Wall time, ms since the epoch, before which an earlier process was told to send nothing. */
+  readonly pausedUntilMs?: number | undefined
+  /** Keeps the end of a pause over a restart. */
+  readonly remember?: ((pausedUntilMs: number) => void) | undefined
+  /** Gets every input, one at a time, in order. */
+  onInput(input: Input): void
+  readonly log: FeedLog
+}
+
+export interface FeedStatus {
+  readonly routes: readonly RouteStatus[]
+  readonly usedWeight: number
+  readonly weightLimit: number
+  /** Receive time before which nothing is sent, microseconds; 0 for no pause. */
+  readonly pausedUntil: number
+  readonly clock: { readonly offsetMs: number } | null
+}
+
+/**
+ * The feed of one symbol: sockets, REST, clocks and waits. Whatever happens comes out of `onInput`, stamped; it
+ * holds no book and judges no data. It is started once and stopped once; a new run takes a new feed.
+ */
+export class Feed {
+  /** Stamps every input. The process anchors it at each segment. */
+  readonly receiveClock: ReceiveClock
+  readonly #options: FeedOptions
+  readonly #random: Random
+  readonly #timers: TimerGroup
+  readonly #outlet: Outlet
+  readonly #budget: Budget
+  readonly #requests: Requests
+  readonly #exchangeClock: ExchangeClock
+  readonly #listing: ListingWatch
+  readonly #ticker: Ticker
+  readonly #routes: readonly RouteSocket[]
+  readonly #abort = new AbortController()
+  #share: number
+  #lastConnection = 0
+  #started = false
+
+  /** Throws FeedError where the endpoints are no URL or the share is no number of symbols. Opens nothing yet. */
+  constructor(options: FeedOptions) {
+    const { exchange, symbol, log } = options
+    const clock = options.clock ?? nodeClock
+    const random = options.random ?? Math.random
+    this.#options = options
+    this.#random = random
+    this.#share = checkedShare(options.share ?? 1)
+    this.#timers = new TimerGroup(options.timers ?? nodeTimers)
+    this.receiveClock = new ReceiveClock(clock)
+    this.#outlet = new Outlet((input) => options.onInput(input))
+    const addresses = addressesOf(exchange, options.endpoints)
+    this.#budget = new Budget({
+      clock,
+      weightLimit: exchange.limits.weightPerMinute,
+      exchangeNowMs: () => (this.receiveClock.now() - (this.#exchangeClock.offset ?? 0)) / 1000,
+      remember: (pausedUntilMs) => {
+        const until = new Date(pausedUntilMs).toISOString()
+        log.warn({ pausedUntilMs }, `the exchange asked for a pause: nothing is sent before ${until}`)
+        options.remember?.(pausedUntilMs)
+      },
+    })
+    const rest = new Rest({
+      base: addresses.rest,
+      usedWeightHeader: exchange.usedWeightHeader,
+      http: options.http ?? nodeHttp,
+      clock,
+      timers: options.timers ?? nodeTimers,
+    })
+    const gate = new Gate(this.#budget, rest, this.#abort.signal)
+    const shared = {
+      exchange,
+      symbol,
+      gate,
+      clock,
+      timers: this.#timers,
+      random,
+      log,
+      share: () => this.#share,
+    }
+    const { receiveClock } = this
+    this.#exchangeClock = new ExchangeClock({
+      ...shared,
+      receiveClock,
+      onSample: (sample) => this.#onSample(sample),
+    })
+    const put = (input: Input) => this.#put(input)
+    this.#requests = new Requests({ ...shared, receiveClock, exchangeClock: this.#exchangeClock, put })
+    this.#listing = new ListingWatch({ ...shared, onListing: (listing) => this.#onListing(listing) })
+    const onStall = (stalledMs: number) => this.#onStall(stalledMs)
+    this.#ticker = new Ticker(clock, this.#timers, () => this.#onTick(), onStall)
+    this.#routes = this.#openRoutes(addresses.socket, clock)
+    const paused = (options.pausedUntilMs ?? 0) - clock.wallUs() / 1000
+    if (paused > 0) this.#budget.pause(paused)
+  }
+
+  /** Connects, and begins to tick, to sample the exchange's clock and to ask for the listing. */
+  start(): void {
+    if (this.#started || this.stopped) {
+      throw new FeedError('FeedStarted', 'a feed is started once: make a new one for a new run')
+    }
+    this.#started = true
+    this.#ticker.start()
+    for (const route of this.#routes) route.start()
+    this.#exchangeClock.start()
+    this.#listing.start()
+  }
+
+  /**
+   * Asks for a snapshot, after the waits that the request and its failures call for. The outcome comes as inputs
+   * that carry the request's id: `refused`, or `sent` and then `response`.
+   */
+  fetch(request: SnapshotRequest, rank: Rank = 'join'): void {
+    if (!this.stopped) this.#requests.fetch(request, rank)
+  }
+
+  /** Closes a connection and opens another one of its route. One that has ended is being replaced already. */
+  reconnect(connection: number, why: string): void {
+    if (this.#routes.some((route) => route.reconnect(connection, why))) return
+    this.#options.log.info(
+      { connection, why },
+      `connection ${connection} has ended already: no need to reconnect`,
+    )
+  }
+
+  /**
+   * Ends everything. Inputs after it are the `closed` of open connections alone, which come at once, or where
+   * `onInput` is at work right after it. Resolves when no socket is left.
+   */
+  async stop(): Promise<void> {
+    this.#outlet.close()
+    this.#timers.close()
+    this.#abort.abort()
+    await Promise.all(this.#routes.map((route) => route.stop()))
+  }
+
+  get stopped(): boolean {
+    return this.#abort.signal.aborted
+  }
+
+  /** Symbols behind this address, when it changes. */
+  setShare(share: number): void {
+    this.#share = checkedShare(share)
+  }
+
+  status(): FeedStatus {
+    const offset = this.#exchangeClock.offset
+    const paused = this.#budget.pausedMs
+    return {
+      routes: this.#routes.map((route) => route.status()),
+      usedWeight: this.#budget.usedWeight,
+      weightLimit: this.#budget.weightLimit,
+      pausedUntil: paused === 0 ? 0 : this.#now() + Math.ceil(paused * 1000),
+      clock: offset === undefined ? null : { offsetMs: offset / 1000 },
+    }
+  }
+
+  #openRoutes(socketBase: string, clock: Clock): RouteSocket[] {
+    const { exchange, symbol, streams, timers, openSocket, log } = this.#options
+    return exchange.subscriptions(symbol, streams).map(
+      ({ route, path, hello }) =>
+        new RouteSocket({
+          route,
+          url: socketBase + path,
+          hello,
+          messageBytesMax: exchange.limits.messageBytesMax,
+          clock,
+          timers: timers ?? nodeTimers,
+          random: this.#random,
+          openSocket: openSocket ?? nodeSocket,
+          log,
+          nowUs: () => this.receiveClock.now(),
+          share: () => this.#share,
+          nextConnection: () => ++this.#lastConnection,
+          pausedMs: () => this.#budget.pausedMs,
+          events: {
+            opened: (connection, name) =>
+              this.#put({ kind: 'opened', received: this.#now(), connection, route: name }),
+            message: (connection, payload) =>
+              this.#put({ kind: 'message', received: this.#now(), connection, payload }),
+            closed: (connection, code, reason) =>
+              this.#put({ kind: 'closed', received: this.#now(), connection, code, reason }),
+            limited: (status, retryAfterMs) => this.#budget.limited(status, retryAfterMs),
+          },
+        }),
+    )
+  }
+
+  #onSample({ offset, rtt }: { readonly offset: number; readonly rtt: number }): void {
+    this.#put({ kind: 'clock', received: this.#now(), offset, rtt })
+  }
+
+  #onListing({ status, word, weightPerMinute }: Listing): void {
+    if (weightPerMinute !== undefined) this.#budget.weightLimit = weightPerMinute
+    this.#put({ kind: 'listing', received: this.#now(), status, word })
+  }
+
+  #onTick(): void {
+    this.#put({ kind: 'tick', received: this.#now(), wallDistance: this.receiveClock.wallDistance() })
+  }
+
+  #onStall(stalledMs: number): void {
+    this.#options.log.warn({ stalledMs }, `this process stood still for ${stalledMs} ms: frames may be lost`)
+    this.#put({ kind: 'overload', received: this.#now(), stalledMs })
+  }
+
+  /** Where every input passes, its stamp taken just before. */
+  #put(input: Input): void {
+    this.#outlet.put(input)
+  }
+
+  #now(): number {
+    return this.receiveClock.now()
+  }
+}
+
+function checkedShare(share: number): number {
+  if (Number.isFinite(share) && share >= 1) return share
+  throw new FeedError(
+    'ShareInvalid',
+    `a share of ${share}: expected the number of symbols behind the address, from 1`,
+  )
+}
+
+function addressesOf(exchange: Exchange, endpoints: string | undefined): { rest: string; socket: string } {
+  const addresses = endpoints === undefined ? exchange.endpoints : exchange.endpointsAt(endpoints)
+  for (const [address, schemes] of [
+    [addresses.rest, ['http:', 'https:']],
+    [addresses.socket, ['ws:', 'wss:']],
+  ] as const) {
+    if (!URL.canParse(address) || !schemes.some((scheme) => scheme === new URL(address).protocol)) {
+      throw new FeedError(
+        'EndpointInvalid',
+        `"${address}" is no address of an exchange: give http://host:port`,
+      )
+    }
+  }
+  return addresses
+}

@@ -1,0 +1,296 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import type { Logger } from 'pino'
+import type { ProcessConfig } from '../../api/config.ts'
+import { EXIT_DRAINED, EXIT_INTERNAL_ERROR, HALT_EXIT_CODES, type HaltReason } from '../../api/reasons.ts'
+import { streamPath } from '../../api/streams.ts'
+import { exchangeByName } from '../exchange/mod.ts'
+import { Feed, nodeClock, nodeTimers } from '../feed/mod.ts'
+import {
+  acquireSpoolLock,
+  makeRunId,
+  type RecoveredSegments,
+  recoverSegments,
+  type SpoolLock,
+  SpoolUnusable,
+} from '../journal/mod.ts'
+import { Recorder } from '../record/mod.ts'
+import { formatTimeUs, LocalBucket, openSpool, Shipper, type Spool } from '../ship/mod.ts'
+import { VERSION } from '../version.ts'
+import { haltsInARow, type Report, readReport, writeReport } from './report.ts'
+import { Run } from './run.ts'
+import type { CaptureStatus } from './status.ts'
+import { Windows } from './windows.ts'
+
+/** A halting process ships for at most this long; what is left goes with the next start. */
+const HALT_SHIP_MS = 30_000
+
+/** How a capture ended. */
+export interface Ending {
+  readonly exitCode: number
+  readonly report: Report
+}
+
+/**
+ * One capture: feed → journal and session → recorded windows → bucket, in one directory. Made by `start`; ends by
+ * `drain`, `leave`, or a halt, and `ended` resolves with how.
+ */
+export class Capture {
+  readonly ended: Promise<Ending>
+  readonly #config: ProcessConfig
+  readonly #log: Logger
+  readonly #lock: SpoolLock
+  readonly #spool: Spool
+  readonly #shipper: Shipper
+  readonly #recorder = new Recorder()
+  readonly #windows: Windows
+  readonly #feed: Feed
+  readonly #run: Run
+  readonly #runId: string
+  readonly #previous: Report | undefined
+  readonly #resolveEnded: (ending: Ending) => void
+  #ending = false
+  #finished = false
+
+  /** Locks and opens the spool, takes up what is left in it, and connects. Throws SpoolLocked, SpoolUnusable. */
+  static async start(config: ProcessConfig, log: Logger): Promise<Capture> {
+    await makeSpoolDirectory(config.spool.dir)
+    const lock = acquireSpoolLock(config.spool.dir)
+    try {
+      const spool = await openSpool(config.spool.dir)
+      const previous = await readReport(spool.paths.report)
+      const left = await recoverSegments(spool.paths.journal)
+      const capture = new Capture(config, log, lock, spool, previous)
+      await capture.#begin(left)
+      return capture
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+  }
+
+  private constructor(
+    config: ProcessConfig,
+    log: Logger,
+    lock: SpoolLock,
+    spool: Spool,
+    previous: Report | undefined,
+  ) {
+    const { promise, resolve } = Promise.withResolvers<Ending>()
+    this.ended = promise
+    this.#resolveEnded = resolve
+    this.#config = config
+    this.#log = log
+    this.#lock = lock
+    this.#spool = spool
+    this.#previous = previous
+    const exchange = exchangeByName(config.exchange)
+    const { exchange: exchangeName, symbol, streams, bookLevels } = config
+    this.#runId = makeRunId(nodeClock.wallUs(), randomBytes)
+    this.#shipper = new Shipper({
+      bucket: bucketOf(config),
+      spool,
+      timers: { nowMs: Date.now, setTimer: nodeTimers.after },
+      random: Math.random,
+      log,
+    })
+    this.#windows = new Windows({
+      spool,
+      recorder: this.#recorder,
+      shipper: this.#shipper,
+      log,
+      wait: (ms) => new Promise((done) => nodeTimers.after(ms, done)),
+      onMismatch: (_run, detail) => void this.#halt('ReplayMismatch', detail),
+    })
+    this.#feed = new Feed({
+      exchange,
+      symbol,
+      streams,
+      ...(config.endpoints === undefined ? {} : { endpoints: config.endpoints }),
+      share: config.share,
+      onInput: (input) => this.#run.input(input),
+      log,
+    })
+    this.#run = new Run({
+      run: this.#runId,
+      journalDir: spool.paths.journal,
+      config: { exchange: exchangeName, symbol, streams, bookLevels },
+      exchange,
+      writer: config.writer,
+      rotationSeconds: config.rotationSeconds,
+      clock: this.#feed.receiveClock,
+      requests: this.#feed,
+      onHalt: (reason, message) => void this.#halt(reason, message),
+      onWindow: (window) => this.#windows.add(this.#runId, window),
+      onJournalError: (error) => void this.#halt('DiskFailed', error.message),
+    })
+  }
+
+  async #begin(left: RecoveredSegments): Promise<void> {
+    this.#log.info({ run: this.#runId, spool: this.#spool.directory, version: VERSION }, 'capture starts')
+    await this.#windows.recover(left)
+    this.#shipper.start()
+    this.#feed.start()
+  }
+
+  /** Ends in order: closes the window, records and ships everything, however long that takes. */
+  async drain(): Promise<void> {
+    if (this.#ending) return
+    this.#ending = true
+    this.#log.info({ run: this.#runId }, 'stopping: closes the window, records and ships what is left')
+    try {
+      await this.#close()
+      await this.#windows.settled()
+      await this.#shipper.drain()
+      await this.#finish('Drained', 'ended in order', EXIT_DRAINED)
+    } catch (error) {
+      await this.fail(error)
+    }
+  }
+
+  /** Ends the run first, so that coverage ends as stopped and not with the sockets. */
+  async #close(): Promise<void> {
+    const ended = this.#run.end('stopped')
+    await this.#feed.stop()
+    await ended
+  }
+
+  /** Leaves at once: what was received is synced, the next start takes it up. */
+  async leave(): Promise<void> {
+    this.#ending = true
+    this.#feed.stop()
+    this.#windows.stop()
+    await this.#run
+      .abandon()
+      .catch((error: unknown) => this.#log.error({ error: String(error) }, 'the last sync failed'))
+    await this.#finish('Stopped', 'left before everything was shipped; the next start goes on', EXIT_DRAINED)
+  }
+
+  /** An error that nothing expected: the journal is the truth, the next start goes on from it. */
+  async fail(error: unknown): Promise<void> {
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#log.fatal({ error: message }, 'an error that nothing expected')
+    this.#ending = true
+    this.#windows.stop()
+    const abandoned = this.#run.abandon()
+    await this.#feed.stop()
+    await abandoned.catch(() => undefined) // its failure was logged by the journal's own handler
+    await this.#finish('InternalError', message, EXIT_INTERNAL_ERROR)
+  }
+
+  async #halt(reason: HaltReason, message: string): Promise<void> {
+    if (this.#ending) return
+    this.#ending = true
+    this.#log.error({ reason, run: this.#runId }, `halt ${reason}: ${message}`)
+    try {
+      await this.#close().catch(() => undefined) // a dead journal: its error is the halt's reason
+      await this.#windows.settled()
+      await this.#shipper.drain(HALT_SHIP_MS)
+      await this.#finish(reason, message, HALT_EXIT_CODES[reason])
+    } catch (error) {
+      await this.fail(error)
+    }
+  }
+
+  async #finish(reason: string, message: string, exitCode: number): Promise<void> {
+    if (this.#finished) return
+    this.#finished = true
+    await this.#shipper.stop()
+    await this.#recorder.close()
+    const { unshippedBytes, quarantinedBytes } = await this.#spool.usage()
+    const book = this.#run.session.book
+    const liveForMs = book.state === 'live' ? Date.now() - book.since / 1000 : 0
+    const report: Report = {
+      reason,
+      message,
+      symbol: this.#config.symbol,
+      run: this.#runId,
+      at: formatTimeUs(Date.now() * 1000),
+      exitCode,
+      haltsInARow: haltsInARow(reason, this.#previous, liveForMs),
+      previous:
+        this.#previous === undefined ? null : { reason: this.#previous.reason, at: this.#previous.at },
+      unshippedBytes,
+      quarantinedBytes,
+    }
+    try {
+      await writeReport(report, this.#spool.paths.report, this.#config.terminationLog)
+    } catch (error) {
+      this.#log.error({ error: String(error) }, 'the report could not be written')
+    }
+    this.#log.info({ report }, `ended: ${reason}`)
+    this.#lock.release()
+    this.#resolveEnded({ exitCode, report })
+  }
+
+  /** Live, or where no book is captured: every stream flows. */
+  ready(): boolean {
+    const { session } = this.#run
+    const { streams } = this.#config
+    if (this.#ending) return false
+    const hasBook = streams.includes('books') || streams.includes('depth')
+    return hasBook
+      ? session.book.state === 'live'
+      : streams.every((stream) => session.streamState(stream) === 'flowing')
+  }
+
+  async status(): Promise<CaptureStatus> {
+    const { session, counts } = this.#run
+    const { streams, bookLevels, exchange, symbol } = this.#config
+    const feed = this.#feed.status()
+    const usage = await this.#spool.usage()
+    const ship = this.#shipper.state
+    return {
+      version: VERSION,
+      run: this.#runId,
+      exchange,
+      symbol,
+      state: this.#ending ? 'ending' : session.book.state,
+      since: formatTimeUs(session.book.since),
+      reason: session.book.lastGap,
+      streams: Object.fromEntries(
+        streams.map((stream) => {
+          const coverage = session.coverage(stream)
+          return [
+            streamPath(stream, bookLevels),
+            {
+              state: session.streamState(stream),
+              lastId: String(coverage?.lastId ?? 0n),
+              lastReceived: coverage === undefined || coverage.to === 0 ? null : formatTimeUs(coverage.to),
+              rows: counts.rows[stream],
+            },
+          ]
+        }),
+      ),
+      gaps: session.counters.values.gaps,
+      connections: feed.routes,
+      spool: {
+        bytes: usage.bytes,
+        unshippedBytes: usage.unshippedBytes,
+        quarantinedBytes: usage.quarantinedBytes,
+        windowsWaiting: usage.windows,
+      },
+      ship: { state: ship.state, reason: ship.reason, lastCommit: ship.lastCommit },
+      clock: { offsetMs: feed.clock === null ? null : feed.clock.offsetMs },
+      halts: this.#previous === undefined ? [] : [{ reason: this.#previous.reason, at: this.#previous.at }],
+    }
+  }
+}
+
+async function makeSpoolDirectory(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true })
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new SpoolUnusable(
+      `Spool directory ${dir} cannot be made: ${why}. Give a directory that may be written`,
+    )
+  }
+}
+
+function bucketOf(config: ProcessConfig): LocalBucket {
+  const { local } = config.storage
+  if (local === undefined)
+    throw new Error('this version ships to a local directory only: set storage.local.path')
+  return new LocalBucket(local.path)
+}

@@ -1,0 +1,62 @@
+/**
+ * ship: from the spool to the bucket.
+ *
+ * Lives here: the layout of the spool and of the bucket, the manifest, the commit protocol, the buckets, and
+ * the loop that ships. Comes in: sealed windows (Parquet and a manifest, laid down by `record`), a bucket,
+ * timers and randomness. Promises: nothing local is deleted before the manifest that speaks for it was read
+ * back from the bucket; a committed manifest is never written again; windows are committed oldest first;
+ * killed at any instruction, the next start goes on where it was.
+ */
+export { type Bucket, type BucketEntry, BucketError, type BucketErrorClass } from './bucket.ts'
+export { type CommitHooks, type CommitStep, commitWindow } from './commit.ts'
+export { makeDirectories, syncPath, systemCode, writeNewFile } from './durable.ts'
+export {
+  compareWindows,
+  KeyError,
+  type ManifestKey,
+  manifestKey,
+  type ObjectKey,
+  objectKey,
+  parseManifestKey,
+  parseObjectKey,
+  parseWindowName,
+  type WindowId,
+  windowName,
+} from './keys.ts'
+export { LocalBucket, type LocalBucketOptions, type LocalPutStep } from './local.ts'
+export {
+  keyOfManifest,
+  MANIFEST_FORMAT,
+  type Manifest,
+  type ManifestCoverage,
+  ManifestError,
+  type ManifestErrorCode,
+  type ManifestFields,
+  type ManifestObject,
+  parseManifest,
+  sealManifest,
+  serialiseManifest,
+} from './manifest.ts'
+export { type Failure, failureOf, retryDelayMs } from './retry.ts'
+export {
+  type DrainResult,
+  type ShipCounts,
+  type ShipLog,
+  Shipper,
+  type ShipperOptions,
+  type ShipState,
+  type ShipTimers,
+} from './shipper.ts'
+export {
+  type DropStep,
+  MANIFEST_FILE,
+  openSpool,
+  Spool,
+  SpoolError,
+  type SpoolErrorCode,
+  type SpoolPaths,
+  type SpoolUsage,
+  type SpoolWindow,
+  spoolPaths,
+} from './spool.ts'
+export { dateOfUs, formatTimeUs, isTimeText, parseTimeUs, TimeError } from './time.ts'

@@ -1,0 +1,255 @@
+/**
+ * The spool: one directory that is the whole state between the exchange and the bucket. There is no ledger:
+ * what is there, and under which name, says what is left to do.
+ *
+ *   journal/<run>-000042.journal   the inputs; the recorder's until the window is sealed; deleted last
+ *   sealed/<run>-000042/           <stream>.parquet and manifest.json; its existence is the seal
+ *   tmp/                           unfinished work of this process; emptied at start
+ *   torn/  quarantine/             what recovery cut off, what replay could not vouch for
+ *   lock/  report.json             who works here; how the last process ended
+ */
+import { randomBytes } from 'node:crypto'
+import fs from 'node:fs/promises'
+import path from 'node:path'
+import { makeDirectories, syncPath, systemCode } from './durable.ts'
+import { compareWindows, parseWindowName, type WindowId } from './keys.ts'
+import { type Manifest, parseManifest } from './manifest.ts'
+
+export const MANIFEST_FILE = 'manifest.json'
+const SEGMENT_SUFFIX = '.journal'
+const PARQUET_SUFFIX = '.parquet'
+
+export interface SpoolPaths {
+  readonly journal: string
+  readonly sealed: string
+  readonly tmp: string
+  readonly torn: string
+  readonly quarantine: string
+  readonly lock: string
+  readonly report: string
+}
+
+/** A window in the spool. Without `hasSealed` it belongs to the recorder, not to the shipper. */
+export interface SpoolWindow extends WindowId {
+  readonly name: string
+  readonly hasSegment: boolean
+  readonly hasSealed: boolean
+}
+
+export interface SpoolUsage {
+  /** All files below the spool, bytes. */
+  readonly bytes: number
+  /** Windows with a segment or a seal. */
+  readonly windows: number
+  /** What a loss of the spool would cost: of each window the sealed files, or else the segment. */
+  readonly unshippedBytes: number
+  readonly quarantinedBytes: number
+}
+
+/** Where a drop stands; a kill after any of these leaves a state that the next start finishes. */
+export type DropStep = 'parquet_removed' | 'unsealed' | 'sealed_removed' | 'segment_removed'
+
+export type SpoolErrorCode = 'window_name_invalid' | 'window_sealed_already' | 'window_incomplete'
+
+/** A wrong call, or a window that is not what its seal would say. */
+export class SpoolError extends Error {
+  override readonly name = 'SpoolError'
+  readonly code: SpoolErrorCode
+
+  constructor(code: SpoolErrorCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** The places in a spool directory; touches nothing (for workers that are handed one path). */
+export function spoolPaths(directory: string): SpoolPaths {
+  return {
+    journal: path.join(directory, 'journal'),
+    sealed: path.join(directory, 'sealed'),
+    tmp: path.join(directory, 'tmp'),
+    torn: path.join(directory, 'torn'),
+    quarantine: path.join(directory, 'quarantine'),
+    lock: path.join(directory, 'lock'),
+    report: path.join(directory, 'report.json'),
+  }
+}
+
+/**
+ * Creates what is missing and empties `tmp/`. Whoever may share the directory takes the spool's lock before.
+ * Throws the system's error.
+ */
+export async function openSpool(directory: string): Promise<Spool> {
+  const paths = spoolPaths(path.resolve(directory))
+  for (const each of [paths.journal, paths.sealed, paths.tmp, paths.torn, paths.quarantine]) {
+    await makeDirectories(each)
+  }
+  for (const name of await fs.readdir(paths.tmp)) {
+    await fs.rm(path.join(paths.tmp, name), { recursive: true, force: true })
+  }
+  return new Spool(path.resolve(directory), paths)
+}
+
+/** The safe operations on an open spool. Make one with `openSpool`. */
+export class Spool {
+  readonly directory: string
+  readonly paths: SpoolPaths
+
+  constructor(directory: string, paths: SpoolPaths) {
+    this.directory = directory
+    this.paths = paths
+  }
+
+  /** Where a window's segment lies. Throws SpoolError for a name that is none. */
+  segmentPath(name: string): string {
+    return path.join(this.paths.journal, `${checkedName(name)}${SEGMENT_SUFFIX}`)
+  }
+
+  /** Where a window's sealed directory lies. */
+  sealedPath(name: string): string {
+    return path.join(this.paths.sealed, checkedName(name))
+  }
+
+  /** Where the sealed Parquet file of a stream lies. */
+  parquetPath(name: string, stream: string): string {
+    return path.join(this.sealedPath(name), `${stream}${PARQUET_SUFFIX}`)
+  }
+
+  /** A fresh directory under `tmp/` to record a window in; `sealWindow` takes it. */
+  async makeTmp(name: string): Promise<string> {
+    const directory = path.join(this.paths.tmp, `${checkedName(name)}-${randomBytes(4).toString('hex')}`)
+    await fs.mkdir(directory)
+    return directory
+  }
+
+  /**
+   * Seals a window: syncs every file of `tmpDir` and the directory, renames it as a whole, syncs the parent.
+   * Throws SpoolError if the directory is not exactly what its manifest says, or the window is sealed already.
+   */
+  async sealWindow(tmpDir: string, name: string): Promise<void> {
+    const target = this.sealedPath(name)
+    const manifest = parseManifest(await fs.readFile(path.join(tmpDir, MANIFEST_FILE)))
+    await assertComplete(tmpDir, name, manifest)
+    if (await exists(target)) {
+      throw new SpoolError('window_sealed_already', `${name} is sealed already; it is shipped as it is`)
+    }
+    for (const file of await fs.readdir(tmpDir)) await syncPath(path.join(tmpDir, file))
+    await syncPath(tmpDir)
+    await fs.rename(tmpDir, target)
+    await syncPath(this.paths.sealed)
+  }
+
+  /**
+   * Deletes a committed window: Parquet, then the seal with its manifest, then the segment. The order is the
+   * state: with its manifest left, a start reads the bucket and goes on deleting; with the segment alone left,
+   * it is recorded again and found committed. The seal goes by a rename, so it never stands half.
+   */
+  async dropWindow(name: string, onStep?: (step: DropStep, name: string) => void): Promise<void> {
+    const sealed = this.sealedPath(name)
+    if (await exists(sealed)) {
+      for (const file of await fs.readdir(sealed)) {
+        if (file === MANIFEST_FILE) continue
+        await fs.rm(path.join(sealed, file), { force: true })
+        onStep?.('parquet_removed', name)
+      }
+      await syncPath(sealed)
+      const going = path.join(this.paths.tmp, `${name}-dropped-${randomBytes(4).toString('hex')}`)
+      await fs.rename(sealed, going)
+      await syncPath(this.paths.sealed)
+      onStep?.('unsealed', name)
+      await fs.rm(going, { recursive: true, force: true })
+      onStep?.('sealed_removed', name)
+    }
+    await fs.rm(this.segmentPath(name), { force: true })
+    await syncPath(this.paths.journal)
+    onStep?.('segment_removed', name)
+  }
+
+  /** Every window of the spool, oldest first by run and number. Foreign names are left out. */
+  async listWindows(): Promise<SpoolWindow[]> {
+    const segments = (await fs.readdir(this.paths.journal))
+      .filter((file) => file.endsWith(SEGMENT_SUFFIX))
+      .map((file) => file.slice(0, -SEGMENT_SUFFIX.length))
+    const hasSegment = new Set(segments)
+    const hasSealed = new Set(await fs.readdir(this.paths.sealed))
+    const windows: SpoolWindow[] = []
+    for (const name of new Set([...hasSegment, ...hasSealed])) {
+      const id = parseWindowName(name)
+      if (id === undefined) continue
+      windows.push({ name, ...id, hasSegment: hasSegment.has(name), hasSealed: hasSealed.has(name) })
+    }
+    return windows.sort(compareWindows)
+  }
+
+  /** Sizes for `/status` and reports. Files that go while it counts are counted as gone. */
+  async usage(): Promise<SpoolUsage> {
+    const windows = await this.listWindows()
+    let unshippedBytes = 0
+    for (const { name, hasSealed } of windows) {
+      unshippedBytes += await bytesBelow(hasSealed ? this.sealedPath(name) : this.segmentPath(name))
+    }
+    return {
+      bytes: await bytesBelow(this.directory),
+      windows: windows.length,
+      unshippedBytes,
+      quarantinedBytes: await bytesBelow(this.paths.quarantine),
+    }
+  }
+}
+
+/** The name itself, once it is known to be one: it becomes part of paths. */
+function checkedName(name: string): string {
+  if (parseWindowName(name) !== undefined) return name
+  throw new SpoolError('window_name_invalid', `"${name}" is no window: expected <run>-000042`)
+}
+
+async function assertComplete(directory: string, name: string, manifest: Manifest): Promise<void> {
+  const id = parseWindowName(name)
+  if (id?.run !== manifest.run || id.window !== manifest.window) {
+    const found = `${manifest.run}, window ${manifest.window}`
+    throw new SpoolError('window_incomplete', `${name} cannot be sealed: its manifest is of ${found}`)
+  }
+  const expected = new Map(
+    manifest.objects.map((object) => [`${object.stream}${PARQUET_SUFFIX}`, object.bytes]),
+  )
+  for (const file of await fs.readdir(directory)) {
+    if (file === MANIFEST_FILE) continue
+    const { size } = await fs.stat(path.join(directory, file))
+    if (expected.get(file) !== size) {
+      const wanted = expected.has(file) ? `${expected.get(file)} bytes` : 'no such file'
+      throw new SpoolError(
+        'window_incomplete',
+        `${name} cannot be sealed: ${file} has ${size} bytes, its manifest says ${wanted}`,
+      )
+    }
+    expected.delete(file)
+  }
+  if (expected.size > 0) {
+    const missing = [...expected.keys()].join(', ')
+    throw new SpoolError('window_incomplete', `${name} cannot be sealed: ${missing} missing`)
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await fs.lstat(file)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** Bytes of a file, or of all files below a directory; 0 where there is none (any more). */
+async function bytesBelow(file: string): Promise<number> {
+  try {
+    const found = await fs.lstat(file)
+    if (!found.isDirectory()) return found.size
+    let bytes = 0
+    for (const name of await fs.readdir(file)) bytes += await bytesBelow(path.join(file, name))
+    return bytes
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return 0
+    throw error
+  }
+}

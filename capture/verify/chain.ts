@@ -1,0 +1,70 @@
+/** The exchange's chain of ids along the rows of one stream of one run, across its windows. */
+import { meets } from '../exchange/mod.ts'
+import type { Place } from './intervals.ts'
+
+/** What of a row matters to its chain. */
+export interface Link {
+  readonly previousId: bigint
+  readonly id: bigint
+  readonly connection: number
+  readonly gapBefore: boolean
+}
+
+/**
+ * Every row follows the one before it, or says `gap_before` where coverage says that an interval begins. Each method
+ * returns what is wrong, in words.
+ */
+export class IdChain {
+  /** Undefined where the row before is not known. */
+  #lastId: bigint | undefined
+  #connection = 0
+  /** The book stands at a snapshot: the first event after it meets its id, and need not equal it. */
+  #joining = false
+
+  /** The rows before are not there or not right: the next row is not held against them. */
+  forget(): void {
+    this.#lastId = undefined
+    this.#joining = false
+  }
+
+  /** A change of the book, or a trade (whose previous id is its id − 1). */
+  follow(link: Link, place: Place | undefined): string | undefined {
+    const fault = this.#faultOf(link, place)
+    this.#lastId = link.id
+    this.#connection = link.connection
+    this.#joining = false
+    return fault
+  }
+
+  /** A whole book at an id: the exchange's (`snapshot`) or our own (`book`). */
+  replace(kind: 'snapshot' | 'book', link: Omit<Link, 'previousId'>, place: Place | undefined): string | undefined {
+    const { id, gapBefore } = link
+    const lastId = this.#lastId
+    let fault: string | undefined
+    if (gapBefore) fault = misplacedGap(id, place)
+    else if (lastId !== undefined && id !== lastId) {
+      fault = `the ${kind} at id ${id} follows a row at ${lastId}, and no gap is told`
+    }
+    if (kind === 'snapshot' || lastId === undefined || gapBefore) this.#joining = true
+    this.#lastId = id
+    this.#connection = link.connection
+    return fault
+  }
+
+  #faultOf({ previousId, id, connection, gapBefore }: Link, place: Place | undefined): string | undefined {
+    const lastId = this.#lastId
+    if (id < previousId) return `row ${id} chains to the later id ${previousId}`
+    if (gapBefore) return misplacedGap(id, place)
+    if (lastId === undefined || previousId === lastId) return undefined
+    // between two connections an event that meets the id takes over; inside one only equality counts
+    const mayMeet = this.#joining || connection !== this.#connection
+    if (mayMeet && meets({ previousId, finalId: id }, lastId)) return undefined
+    return `row ${id} chains to ${previousId}, the row before it is ${lastId}, and no gap is told`
+  }
+}
+
+function misplacedGap(id: bigint, place: Place | undefined): string | undefined {
+  // a row outside all intervals is told by coverage_mismatch
+  if (place === undefined || (!place.begun && place.fresh !== false)) return undefined
+  return `a gap is told before row ${id}, inside an interval that coverage calls unbroken`
+}

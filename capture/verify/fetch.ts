@@ -1,0 +1,50 @@
+/** From a manifest's object to an open reader: is it there, is it what was committed, can it be read. */
+import { createHash } from 'node:crypto'
+import type { Bucket, Manifest, ManifestObject } from '../ship/mod.ts'
+import type { Checked, Findings } from './report.ts'
+import { ObjectReader, UnreadableError } from './rows.ts'
+
+/** `Checked`, while it grows. */
+export type Tally = { -readonly [K in keyof Checked]: Checked[K] }
+
+/**
+ * Opens an object under `key`, or notes why it cannot be. Throws the bucket's own errors: a store that does not
+ * answer says nothing about its data.
+ */
+export async function openObject(
+  bucket: Bucket,
+  manifest: Manifest,
+  object: ManifestObject,
+  key: string,
+  findings: Findings,
+  tally: Tally,
+): Promise<ObjectReader | undefined> {
+  const body = await bucket.get(key)
+  if (body === undefined) {
+    findings.note('object_missing', key, 'its manifest names it, the bucket does not have it')
+    return undefined
+  }
+  tally.objects++
+  tally.bytes += body.byteLength
+  if (body.byteLength !== object.bytes) {
+    findings.note('object_size', key, `it has ${body.byteLength} bytes, its manifest says ${object.bytes}`)
+    return undefined
+  }
+  const hash = createHash('sha256').update(body).digest('hex')
+  if (hash !== object.sha256) {
+    findings.note('object_altered', key, `its bytes hash to ${hash}, its manifest says ${object.sha256}`)
+    return undefined
+  }
+  try {
+    const reader = await ObjectReader.open(new Uint8Array(body), object.stream)
+    tally.rows += reader.rows
+    const { exchange, symbol, stream } = reader.metadata
+    if (exchange === manifest.exchange && symbol === manifest.symbol && stream === object.stream) return reader
+    reader.close()
+    findings.note('object_unreadable', key, `it says that it is ${stream} of ${symbol} on ${exchange}`)
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error
+    findings.note('object_unreadable', key, error.message)
+  }
+  return undefined
+}

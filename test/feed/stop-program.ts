@@ -1,0 +1,19 @@
+/** Started by exit.test.ts: runs a feed with everything this process has by itself, and stops it. */
+import { exchangeByName } from '../../capture/exchange/mod.ts'
+import { Feed } from '../../capture/feed/mod.ts'
+
+let messages = 0
+const feed = new Feed({
+  exchange: exchangeByName('BinanceUsdm'),
+  symbol: 'BTCUSDT',
+  streams: ['books', 'trades'],
+  endpoints: process.argv[2],
+  log: { info: () => {}, warn: () => {} },
+  onInput: (input) => {
+    process.stdout.write(`${input.kind} `)
+    if (input.kind === 'message' && ++messages === 2)
+      feed.fetch({ id: 1, limit: 50, attempt: 0, spread: false })
+    if (input.kind === 'sent' || (input.kind === 'tick' && messages === 0)) void feed.stop()
+  },
+})
+feed.start()
