@@ -1,4 +1,4 @@
-import type { DepthEvent, LevelBuffer, Snapshot } from '../exchange/event.ts'
+import type { DepthEvent, LevelBuffer, Snapshot } from '../exchange/mod.ts'
 import type { Decoder, Encoder } from './canonical.ts'
 import { BookSide } from './side.ts'
 

@@ -1,8 +1,6 @@
-import type { LevelBuffer } from '../exchange/event.ts'
+import type { LevelBuffer } from '../exchange/mod.ts'
 
 const LEVELS_INITIAL = 1024
-/** Steps tried from the best price before the search turns to halving: most changes are near the touch. */
-const GALLOP_STEPS = 8
 
 /**
  * One side of a book: prices and quantities in sorted arrays with the best level last, so that the many changes
@@ -17,6 +15,8 @@ export class BookSide {
   qtys = new Float64Array(LEVELS_INITIAL)
   size = 0
   reach: number
+  /** Where the last change was: a hint for the search, no part of the book's state. */
+  #lastAt = 0
 
   constructor(sign: 1 | -1) {
     this.sign = sign
@@ -77,25 +77,41 @@ export class BookSide {
     } else if (qty !== 0) this.#insert(at, price, qty)
   }
 
-  /** Index of the price, or where it belongs: every level before it is worse. */
+  /**
+   * Index of the price, or where it belongs: every level before it is worse. Searches from the last change outwards
+   * in growing steps, then by halving: exchanges send the levels of an event sorted, so the next one is close.
+   */
   #position(price: number): number {
-    const prices = this.prices
-    const sign = this.sign
-    let high = this.size
-    let step = 1
-    let low = high - 1
-    for (let tries = 0; low >= 0 && (prices[low] - price) * sign >= 0; tries++) {
-      high = low
-      if (tries >= GALLOP_STEPS) step *= 2
-      low -= step
+    const { prices, sign, size } = this
+    const from = Math.min(this.#lastAt, size)
+    let low = 0
+    let high = size
+    if (from < size && (prices[from] - price) * sign < 0) {
+      low = from + 1
+      for (let at = low, step = 1; at < size; at += step, step *= 2) {
+        if ((prices[at] - price) * sign >= 0) {
+          high = at
+          break
+        }
+        low = at + 1
+      }
+    } else {
+      high = from
+      for (let at = high - 1, step = 1; at >= 0; at -= step, step *= 2) {
+        if ((prices[at] - price) * sign < 0) {
+          low = at + 1
+          break
+        }
+        high = at
+      }
     }
-    low = low < 0 ? 0 : low + 1
     // every level below `low` is worse than the price, every level from `high` on is at least as good
     while (low < high) {
       const middle = (low + high) >>> 1
       if ((prices[middle] - price) * sign < 0) low = middle + 1
       else high = middle
     }
+    this.#lastAt = low
     return low
   }
 

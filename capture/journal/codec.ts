@@ -14,7 +14,7 @@ import type {
   RefusedInput,
   ResponseInput,
   StopInput,
-} from '../session/input.ts'
+} from '../session/mod.ts'
 import { JournalMisuse, JournalUnreadable } from './errors.ts'
 import { assertBodyFits, FRAME_KINDS } from './frame.ts'
 

@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type { Input } from '../session/input.ts'
+import type { Input } from '../session/mod.ts'
 import { decodeInput } from './codec.ts'
 import { JournalMisuse, JournalUnreadable } from './errors.ts'
 import {

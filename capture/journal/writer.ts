@@ -1,6 +1,6 @@
 /** Writes one segment: header and checkpoint first, then inputs as they come, then (in order) the trailer. */
 import { join } from 'node:path'
-import type { Input, MessageInput } from '../session/input.ts'
+import type { Input, MessageInput } from '../session/mod.ts'
 import { AppendFile, type AppendFileOptions } from './append-file.ts'
 import { encodeInput, messageBytes, writeMessage } from './codec.ts'
 import { type JournalError, JournalMisuse } from './errors.ts'

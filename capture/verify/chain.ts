@@ -37,7 +37,11 @@ export class IdChain {
   }
 
   /** A whole book at an id: the exchange's (`snapshot`) or our own (`book`). */
-  replace(kind: 'snapshot' | 'book', link: Omit<Link, 'previousId'>, place: Place | undefined): string | undefined {
+  replace(
+    kind: 'snapshot' | 'book',
+    link: Omit<Link, 'previousId'>,
+    place: Place | undefined,
+  ): string | undefined {
     const { id, gapBefore } = link
     const lastId = this.#lastId
     let fault: string | undefined

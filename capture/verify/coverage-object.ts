@@ -4,7 +4,7 @@ import type { Batch } from './rows.ts'
 
 /** What differs, in words; undefined where nothing does. */
 export function coverageFault(manifest: Manifest, batches: readonly Batch[]): string | undefined {
-  const expected = manifest.coverage.map((row) => ({ ...row, window: String(manifest.window), received: row.to }))
+  const expected = manifest.coverage.map((row) => ({ ...row, window: String(manifest.window) }))
   const found = batches.flatMap(rowsOf)
   if (found.length !== expected.length) {
     return `it holds ${found.length} rows, the manifest has ${expected.length} of coverage`
@@ -24,12 +24,13 @@ function rowsOf(batch: Batch): Record<string, string | number | null>[] {
   const integers = ids.map((name) => [name, batch.int64(name)] as const)
   const times = (
     [
-      ['received', 'received_time'],
       ['from', 'from_time'],
       ['to', 'to_time'],
     ] as const
   ).map(([name, column]) => [name, batch.int64(column)] as const)
-  const words = (['of_stream', 'state', 'ended_by', 'detail'] as const).map((name) => [name, batch.text(name)] as const)
+  const words = (['of_stream', 'state', 'ended_by', 'detail'] as const).map(
+    (name) => [name, batch.text(name)] as const,
+  )
   const connections = batch.int32('connection')
   const rows = batch.int64('rows')
   return Array.from({ length: batch.rows }, (_, i) => ({

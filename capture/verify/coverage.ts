@@ -45,7 +45,9 @@ export function withdraw(proven: readonly IdInterval[], suspects: readonly IdInt
  * what was joined before changes nothing, so runs may be joined one by one.
  */
 export function joinById(intervals: readonly IdInterval[]): IdInterval[] {
-  const sorted = [...intervals].sort((a, b) => compareIds(a.prevId, b.prevId) || compareIds(a.lastId, b.lastId))
+  const sorted = [...intervals].sort(
+    (a, b) => compareIds(a.prevId, b.prevId) || compareIds(a.lastId, b.lastId),
+  )
   const joined: { prevId: bigint; lastId: bigint; fromUs: number; toUs: number }[] = []
   for (const next of sorted) {
     const last = joined.at(-1)

@@ -1,7 +1,8 @@
 /** One object's rows, batch by batch, held against what the manifest says of them. */
 import { formatTimeUs, type ManifestObject } from '../ship/mod.ts'
+import { UnreadableError } from './decoder.ts'
 import type { Findings } from './report.ts'
-import { type Batch, type ObjectReader, parseStreamName, UnreadableError } from './rows.ts'
+import { type Batch, type ObjectReader, parseStreamName } from './rows.ts'
 
 /** Where an object's findings go, and what its rows belong to. */
 export interface FeedContext {
@@ -14,7 +15,11 @@ export interface FeedContext {
 }
 
 /** The id column of each stream; none where it has no ids. */
-const ID_COLUMNS: Readonly<Record<string, string>> = { books: 'update_id', depth: 'update_id', trades: 'trade_id' }
+const ID_COLUMNS: Readonly<Record<string, string>> = {
+  books: 'update_id',
+  depth: 'update_id',
+  trades: 'trade_id',
+}
 
 /**
  * Goes through the rows of an object in order. `T` is the caller's view of a batch. A batch that cannot be read, or
@@ -60,6 +65,11 @@ export class Feed<T> {
     return this.#lastSeq
   }
 
+  /** Leaves the batch at hand: the caller took it whole. */
+  skipBatch(): void {
+    this.row = this.#batchRows
+  }
+
   /** Reads on where the batch is used up. False at the end. */
   async more(): Promise<boolean> {
     while (!this.ready && !this.#ended) {
@@ -102,7 +112,8 @@ export class Feed<T> {
   #finish(): void {
     this.#ended = true
     const { object } = this.#context
-    if (this.#rows !== object.rows) this.#mismatch(`it holds ${this.#rows} rows, its manifest says ${object.rows}`)
+    if (this.#rows !== object.rows)
+      this.#mismatch(`it holds ${this.#rows} rows, its manifest says ${object.rows}`)
     if (this.#rows > 0) this.#checkEnds('last', this.#lastSeq, this.#lastId, this.#lastUs)
   }
 
@@ -114,7 +125,8 @@ export class Feed<T> {
       ['id', String(id), object[`${which}_id`]],
       ['time', time, object[`${which}_time`]],
     ] as const) {
-      if (found !== expected) this.#mismatch(`its ${which} ${name} is ${found}, its manifest says ${expected}`)
+      if (found !== expected)
+        this.#mismatch(`its ${which} ${name} is ${found}, its manifest says ${expected}`)
     }
   }
 

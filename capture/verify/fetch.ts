@@ -1,23 +1,30 @@
 /** From a manifest's object to an open reader: is it there, is it what was committed, can it be read. */
 import { createHash } from 'node:crypto'
 import type { Bucket, Manifest, ManifestObject } from '../ship/mod.ts'
+import { type Decoder, UnreadableError } from './decoder.ts'
 import type { Checked, Findings } from './report.ts'
-import { ObjectReader, UnreadableError } from './rows.ts'
+import { ObjectReader } from './rows.ts'
 
 /** `Checked`, while it grows. */
 export type Tally = { -readonly [K in keyof Checked]: Checked[K] }
+
+/** What a verification reads from, with what, and how much it has read. */
+export interface Source {
+  readonly bucket: Bucket
+  readonly decoder: Decoder
+  readonly tally: Tally
+}
 
 /**
  * Opens an object under `key`, or notes why it cannot be. Throws the bucket's own errors: a store that does not
  * answer says nothing about its data.
  */
 export async function openObject(
-  bucket: Bucket,
+  { bucket, decoder, tally }: Source,
   manifest: Manifest,
   object: ManifestObject,
   key: string,
   findings: Findings,
-  tally: Tally,
 ): Promise<ObjectReader | undefined> {
   const body = await bucket.get(key)
   if (body === undefined) {
@@ -36,10 +43,11 @@ export async function openObject(
     return undefined
   }
   try {
-    const reader = await ObjectReader.open(new Uint8Array(body), object.stream)
+    const reader = await ObjectReader.open(new Uint8Array(body), object.stream, decoder)
     tally.rows += reader.rows
     const { exchange, symbol, stream } = reader.metadata
-    if (exchange === manifest.exchange && symbol === manifest.symbol && stream === object.stream) return reader
+    if (exchange === manifest.exchange && symbol === manifest.symbol && stream === object.stream)
+      return reader
     reader.close()
     findings.note('object_unreadable', key, `it says that it is ${stream} of ${symbol} on ${exchange}`)
   } catch (error) {

@@ -122,7 +122,11 @@ export class IntervalWalk {
 
   /** No more rows. Returns what the next window's walk needs to know. */
   finish(): CoverageInterval | null {
-    for (let interval = this.#intervals[this.#at]; interval !== undefined; interval = this.#intervals[this.#at]) {
+    for (
+      let interval = this.#intervals[this.#at];
+      interval !== undefined;
+      interval = this.#intervals[this.#at]
+    ) {
       this.#close(interval)
     }
     const last = this.#intervals.at(-1)
@@ -138,9 +142,12 @@ export class IntervalWalk {
     const before = this.#before
     if (before === undefined || before === null) return
     const first = this.#intervals[0]
-    if (first === undefined) return this.#note('the interval that goes on from the window before is not there')
+    if (first === undefined)
+      return this.#note('the interval that goes on from the window before is not there')
     if (first.fromUs !== before.toUs) {
-      return this.#note(`it goes on from ${formatTimeUs(first.fromUs)}, the window before reached ${formatTimeUs(before.toUs)}`)
+      return this.#note(
+        `it goes on from ${formatTimeUs(first.fromUs)}, the window before reached ${formatTimeUs(before.toUs)}`,
+      )
     }
     if (this.#chained && first.prevId !== before.lastId && first.rows > 0) {
       this.#note(`it goes on from id ${first.prevId}, the window before reached ${before.lastId}`)
@@ -149,9 +156,11 @@ export class IntervalWalk {
 
   #checkAlone(interval: CoverageInterval, isLast: boolean): void {
     const expected = this.#chained ? 'proven' : 'observed'
-    if (interval.state !== expected) this.#note(`interval ${interval.seq} is ${interval.state}, expected ${expected}`)
+    if (interval.state !== expected)
+      this.#note(`interval ${interval.seq} is ${interval.state}, expected ${expected}`)
     if (interval.toUs < interval.fromUs) this.#note(`interval ${interval.seq} ends before it begins`)
-    if (interval.endedBy === null && !isLast) this.#note(`interval ${interval.seq} has no end, and another one follows it`)
+    if (interval.endedBy === null && !isLast)
+      this.#note(`interval ${interval.seq} has no end, and another one follows it`)
     if (interval.rows === 0 && (interval.firstId !== 0n || interval.prevId !== interval.lastId)) {
       this.#note(`interval ${interval.seq} has no rows, yet ids of some`)
     }
@@ -167,8 +176,10 @@ export class IntervalWalk {
   #disagreement(interval: CoverageInterval): string | undefined {
     if (interval.rows !== this.#rows) return `says ${interval.rows} rows, there are ${this.#rows}`
     if (this.#rows === 0) return undefined
-    if (interval.firstId !== this.#firstId) return `begins at id ${interval.firstId}, its first row is ${this.#firstId}`
-    if (interval.lastId !== this.#lastId) return `ends at id ${interval.lastId}, its last row is ${this.#lastId}`
+    if (interval.firstId !== this.#firstId)
+      return `begins at id ${interval.firstId}, its first row is ${this.#firstId}`
+    if (interval.lastId !== this.#lastId)
+      return `ends at id ${interval.lastId}, its last row is ${this.#lastId}`
     if (this.#chained && !this.#chains(interval)) {
       return `chains to id ${interval.prevId}, its first row to ${this.#firstPrevId}`
     }

@@ -1,11 +1,5 @@
 /** What lies in a bucket: its markets, their manifests by run and window, and objects that nothing names. */
-import {
-  type Bucket,
-  manifestKey,
-  type ObjectKey,
-  parseManifestKey,
-  parseObjectKey,
-} from '../ship/mod.ts'
+import { type Bucket, manifestKey, type ObjectKey, parseManifestKey, parseObjectKey } from '../ship/mod.ts'
 
 /** One symbol under one prefix. */
 export interface Market {
@@ -53,7 +47,8 @@ function marketOf(root: string, folder: string, exchange: string, encoded: strin
   const prefix = root.slice(0, -1)
   const probe = `${root}manifest/${folder}date=1970-01-01/19700101T000000000Z-00000000-000000.json`
   const parsed = parseManifestKey(probe)
-  if (parsed === undefined || parsed.exchange !== exchange || encodeURIComponent(parsed.symbol) !== encoded) return undefined
+  if (parsed === undefined || parsed.exchange !== exchange || encodeURIComponent(parsed.symbol) !== encoded)
+    return undefined
   return {
     prefix,
     exchange,

@@ -115,8 +115,11 @@ export class Rebuild {
     this.#known = true
     this.#whole = true
     if (!comparable) return undefined
-    const fault = sideDifference('bid', before.bids, next.bids) ?? sideDifference('ask', before.asks, next.asks)
-    return fault === undefined ? undefined : `the book at id ${entry.id} is not the one rebuilt so far: ${fault}`
+    const fault =
+      sideDifference('bid', before.bids, next.bids) ?? sideDifference('ask', before.asks, next.asks)
+    return fault === undefined
+      ? undefined
+      : `the book at id ${entry.id} is not the one rebuilt so far: ${fault}`
   }
 }
 
@@ -135,7 +138,12 @@ export function derivedFault(top: TopColumns, row: number): string | undefined {
     differs(id, 'best_ask_qty', derived.best_ask_qty[row], askQty) ??
     differs(id, 'mid', derived.mid[row], (bidPrice + askPrice) / 2) ??
     differs(id, 'spread', derived.spread[row], askPrice - bidPrice) ??
-    differs(id, 'microprice', derived.microprice[row], (askPrice * bidQty + bidPrice * askQty) / (bidQty + askQty)) ??
+    differs(
+      id,
+      'microprice',
+      derived.microprice[row],
+      (askPrice * bidQty + bidPrice * askQty) / (bidQty + askQty),
+    ) ??
     differs(id, 'imbalance', derived.imbalance[row], (bidQty - askQty) / (bidQty + askQty))
   )
 }
@@ -153,7 +161,10 @@ function levelDifference(
     const qty = qtys[i]?.[row]
     // names are made for faults alone: this runs for every level of every row
     if (same(price, side.price(i)) && same(qty, side.qty(i))) continue
-    return differs(id, `${name}_price_${i}`, price, side.price(i)) ?? differs(id, `${name}_qty_${i}`, qty, side.qty(i))
+    return (
+      differs(id, `${name}_price_${i}`, price, side.price(i)) ??
+      differs(id, `${name}_qty_${i}`, qty, side.qty(i))
+    )
   }
   return undefined
 }
@@ -191,7 +202,12 @@ function same(a: number | undefined, b: number): boolean {
   return a === b || (Number.isNaN(a) && Number.isNaN(b))
 }
 
-function differs(id: bigint, column: string, found: number | undefined, expected: number): string | undefined {
+function differs(
+  id: bigint,
+  column: string,
+  found: number | undefined,
+  expected: number,
+): string | undefined {
   if (same(found, expected)) return undefined
   const text = (value: number | undefined) => (Number.isNaN(value) ? 'null' : String(value))
   return `at id ${id} ${column} is ${text(found)}, the book says ${text(expected)}`

@@ -2,11 +2,19 @@
  * Reads the rows of one Parquet object of a capture, a row group at a time, as typed columns. The columns must be
  * exactly those of the stream: a reader that is promised types gets an error, never a surprise.
  */
-import { type Data, DataType, type Field, type RecordBatch, TimeUnit, tableFromIPC } from 'apache-arrow'
-import { ParquetFile } from 'parquet-wasm'
+import {
+  type Data,
+  DataType,
+  type Field,
+  type RecordBatch,
+  type Table,
+  TimeUnit,
+  tableFromIPC,
+} from 'apache-arrow'
 import { z } from 'zod'
 import { STREAMS } from '../../api/streams.ts'
 import { type Column, columnsOf, type FileStream, SCHEMA_VERSION } from '../record/mod.ts'
+import { type DecodedFile, type Decoder, UnreadableError } from './decoder.ts'
 
 /** The one metadata key of an object. */
 const METADATA_KEY = 'l2cap'
@@ -22,14 +30,10 @@ const Metadata = z.object({
 /** What an object says of itself. */
 export type ObjectMetadata = Readonly<z.infer<typeof Metadata>>
 
-/** Bytes that cannot be read as the rows of their stream. */
-export class UnreadableError extends Error {
-  override readonly name = 'UnreadableError'
-  readonly code = 'object_unreadable'
-}
-
 /** A stream as its name in paths tells it: `books20` is books with 20 levels. Undefined for a name that is none. */
-export function parseStreamName(name: string): { readonly stream: FileStream; readonly levels: number } | undefined {
+export function parseStreamName(
+  name: string,
+): { readonly stream: FileStream; readonly levels: number } | undefined {
   const books = /^books([1-9]|[1-4]\d|50)$/.exec(name)
   if (books !== null) return { stream: 'books', levels: Number(books[1]) }
   if (name === 'coverage') return { stream: 'coverage', levels: 0 }
@@ -109,80 +113,78 @@ export class Batch {
   }
 }
 
-/** One open object. Close it: its memory is not the garbage collector's. */
+/** One open object. Close it: it holds a decoder. */
 export class ObjectReader {
   readonly rows: number
-  readonly rowGroups: number
   readonly metadata: ObjectMetadata
-  readonly #file: ParquetFile
-  readonly #columns: readonly Column[]
+  readonly #file: DecodedFile
 
-  private constructor(file: ParquetFile, columns: readonly Column[]) {
-    const metadata = file.metadata()
-    const fileMetadata = metadata.fileMetadata()
+  private constructor(file: DecodedFile, metadata: ObjectMetadata) {
     this.#file = file
-    this.#columns = columns
-    this.rows = fileMetadata.numRows()
-    this.rowGroups = metadata.numRowGroups()
-    this.metadata = parseMetadata(fileMetadata.keyValueMetadata().get(METADATA_KEY))
-    fileMetadata.free()
-    metadata.free()
+    this.rows = file.summary.rows
+    this.metadata = metadata
   }
 
-  /** Opens an object of a stream by its name in paths. Throws UnreadableError. */
-  static async open(bytes: Uint8Array<ArrayBuffer>, streamName: string): Promise<ObjectReader> {
+  /** Opens an object of a stream by its name in paths, taking its bytes away. Throws UnreadableError. */
+  static async open(
+    bytes: Uint8Array<ArrayBuffer>,
+    streamName: string,
+    decoder: Decoder,
+  ): Promise<ObjectReader> {
     const parsed = parseStreamName(streamName)
-    if (parsed === undefined) throw new UnreadableError(`"${streamName}" is no stream that this version knows`)
-    const file = await attempt(() => ParquetFile.fromFile(new Blob([bytes])))
+    if (parsed === undefined)
+      throw new UnreadableError(`"${streamName}" is no stream that this version knows`)
+    const file = await decoder.open(bytes)
     try {
-      const reader = new ObjectReader(file, columnsOf(parsed.stream, parsed.levels))
-      checkColumns(tableFromIPC(file.schema().intoIPCStream()).schema.fields, reader.#columns)
-      return reader
+      const { metadata, schemaIpc } = file.summary
+      const own = parseMetadata(new Map(metadata).get(METADATA_KEY))
+      checkColumns(tableOf(schemaIpc).schema.fields, columnsOf(parsed.stream, parsed.levels))
+      return new ObjectReader(file, own)
     } catch (error) {
-      file.free()
-      throw error instanceof UnreadableError ? error : new UnreadableError(reasonOf(error))
+      file.close()
+      throw error
     }
   }
 
-  /** All rows in order, all columns or the named ones. Throws UnreadableError. */
-  async *batches(columns?: readonly string[]): AsyncGenerator<Batch> {
-    for (let group = 0; group < this.rowGroups; group++) {
-      const options = { rowGroups: [group], batchSize: BATCH_ROWS, ...(columns === undefined ? {} : { columns: [...columns] }) }
-      const table = await attempt(async () => tableFromIPC((await this.#file.read(options)).intoIPCStream()))
-      for (const batch of table.batches) if (batch.numRows > 0) yield new Batch(batch)
+  /** All rows in order. Throws UnreadableError. */
+  async *batches(): AsyncGenerator<Batch> {
+    for (let group = 0; group < this.#file.summary.rowGroups.length; group++) {
+      for (const batch of tableOf(await this.#file.read(group, BATCH_ROWS)).batches) {
+        if (batch.numRows > 0) yield new Batch(batch)
+      }
     }
   }
 
   close(): void {
-    this.#file.free()
+    this.#file.close()
   }
 }
 
-async function attempt<T>(work: () => Promise<T>): Promise<T> {
+/** Reads what the decoder gave. Throws UnreadableError. */
+function tableOf(ipc: Uint8Array): Table {
   try {
-    return await work()
-  } catch (error) {
-    throw new UnreadableError(reasonOf(error), { cause: error })
+    return tableFromIPC(ipc)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new UnreadableError(`its decoded rows cannot be read: ${reason}`, { cause })
   }
 }
 
-/** The decoder throws strings, errors of its own and traps. */
-function reasonOf(error: unknown): string {
-  return `it cannot be read as Parquet: ${error instanceof Error ? error.message : String(error)}`
-}
-
-function parseMetadata(entry: unknown): ObjectMetadata {
+function parseMetadata(entry: string | undefined): ObjectMetadata {
   let value: unknown
   try {
-    value = typeof entry === 'string' ? JSON.parse(entry) : undefined
+    value = entry === undefined ? undefined : JSON.parse(entry)
   } catch (cause) {
     throw new UnreadableError(`its metadata entry "${METADATA_KEY}" is no JSON`, { cause })
   }
   const parsed = Metadata.safeParse(value)
-  if (!parsed.success) throw new UnreadableError(`it has no metadata entry "${METADATA_KEY}" as a capture writes it`)
+  if (!parsed.success)
+    throw new UnreadableError(`it has no metadata entry "${METADATA_KEY}" as a capture writes it`)
   if (parsed.data.schema !== SCHEMA_VERSION) {
     const { schema } = parsed.data
-    throw new UnreadableError(`its schema is version ${schema}, this program reads ${SCHEMA_VERSION}: use the version that wrote it`)
+    throw new UnreadableError(
+      `its schema is version ${schema}, this program reads ${SCHEMA_VERSION}: use the version that wrote it`,
+    )
   }
   return parsed.data
 }
@@ -192,7 +194,9 @@ function checkColumns(fields: readonly Field[], columns: readonly Column[]): voi
   const found = fields.map((field) => `${field.name} ${kindOf(field)}`)
   for (let i = 0; i < Math.max(expected.length, found.length); i++) {
     if (expected[i] === found[i]) continue
-    throw new UnreadableError(`column ${i} is "${found[i] ?? 'missing'}", expected "${expected[i] ?? 'none'}"`)
+    throw new UnreadableError(
+      `column ${i} is "${found[i] ?? 'missing'}", expected "${expected[i] ?? 'none'}"`,
+    )
   }
 }
 

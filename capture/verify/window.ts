@@ -1,14 +1,27 @@
 /** One window of one run: its objects, their rows, and its coverage. */
-import type { Bucket, Manifest, ManifestObject } from '../ship/mod.ts'
+import type { Manifest, ManifestObject } from '../ship/mod.ts'
 import { IdChain } from './chain.ts'
 import { coverageFault } from './coverage-object.ts'
 import { Feed } from './feed.ts'
-import { openObject, type Tally } from './fetch.ts'
-import { type Before, type CoverageInterval, coverageOf, IntervalWalk, type StreamCoverage } from './intervals.ts'
+import { openObject, type Source } from './fetch.ts'
+import {
+  type Before,
+  type CoverageInterval,
+  coverageOf,
+  IntervalWalk,
+  type StreamCoverage,
+} from './intervals.ts'
 import { derivedFault, type LevelSlice, Rebuild } from './rebuild.ts'
 import { Findings } from './report.ts'
 import { type Batch, type Lists, type ObjectReader, parseStreamName } from './rows.ts'
-import { type BooksColumns, booksView, type ChainColumns, type DepthColumns, depthView, tradesView } from './views.ts'
+import {
+  type BooksColumns,
+  booksView,
+  type ChainColumns,
+  type DepthColumns,
+  depthView,
+  tradesView,
+} from './views.ts'
 
 /** What a stream carries from one window of its run to the next. */
 interface StreamState {
@@ -23,8 +36,8 @@ export class RunState {
   readonly rebuild = new Rebuild()
   /** The book of the window before is right. */
   bookFollows = false
-  /** The window before was there. */
-  contiguous = false
+  /** All that the run did before is known: its beginning, or a window that was there. */
+  contiguous = true
 
   stream(name: string): StreamState {
     let state = this.streams.get(name)
@@ -62,48 +75,53 @@ interface Open {
 
 /** Verifies one window of one run; `keyOf` translates the manifest's keys to those in the bucket. */
 export class WindowCheck {
-  readonly #bucket: Bucket
+  readonly #source: Source
   readonly #manifest: Manifest
   readonly #keyOf: (key: string) => string
   readonly #run: RunState
-  readonly #tally: Tally
   readonly #findings = new Findings()
   readonly #coverage: ReadonlyMap<string, StreamCoverage>
   readonly #walks = new Map<string, IntervalWalk>()
 
-  constructor(bucket: Bucket, manifest: Manifest, keyOf: (key: string) => string, run: RunState, tally: Tally) {
-    this.#bucket = bucket
+  constructor(source: Source, manifest: Manifest, keyOf: (key: string) => string, run: RunState) {
+    this.#source = source
     this.#manifest = manifest
     this.#keyOf = keyOf
     this.#run = run
-    this.#tally = tally
     this.#coverage = coverageOf(manifest)
   }
 
   /** Throws the bucket's errors. */
   async check(): Promise<WindowOutcome> {
     const { objects } = this.#manifest
-    const named = (stream: string) => objects.find((object) => parseStreamName(object.stream)?.stream === stream)
+    const named = (stream: string) =>
+      objects.find((object) => parseStreamName(object.stream)?.stream === stream)
     const [books, depth] = [named('books'), named('depth')]
     for (const object of objects) {
       if (object === books || object === depth) continue
       await this.#with(object, (open) => this.#checkOne(open))
     }
     if (books !== undefined || depth !== undefined) {
-      await this.#with(depth, (openDepth) => this.#with(books, (openBooks) => this.#checkBook(openDepth, openBooks)))
+      await this.#with(depth, (openDepth) =>
+        this.#with(books, (openBooks) => this.#checkBook(openDepth, openBooks)),
+      )
     }
     this.#dropConsequences(books, depth)
     const damaged = this.#finishStreams()
-    this.#run.bookFollows = depth !== undefined && !damaged.has('depth') && (books === undefined || !damaged.has(books.stream))
+    this.#run.bookFollows =
+      depth !== undefined && !damaged.has('depth') && (books === undefined || !damaged.has(books.stream))
     this.#run.contiguous = true
     return { findings: this.#findings, coverage: this.#coverage, damaged }
   }
 
   /** Opens an object for the time of `work`; where it cannot be opened, `work` goes without it. */
-  async #with(object: ManifestObject | undefined, work: (open: Open | undefined) => Promise<void>): Promise<void> {
+  async #with(
+    object: ManifestObject | undefined,
+    work: (open: Open | undefined) => Promise<void>,
+  ): Promise<void> {
     if (object === undefined) return work(undefined)
     const key = this.#keyOf(object.key)
-    const reader = await openObject(this.#bucket, this.#manifest, object, key, this.#findings, this.#tally)
+    const reader = await openObject(this.#source, this.#manifest, object, key, this.#findings)
     try {
       await work(reader === undefined ? undefined : { name: object.stream, key, object, reader })
     } finally {
@@ -128,7 +146,7 @@ export class WindowCheck {
     const rows: Batch[] = []
     while (await feed.more()) {
       if (feed.view !== undefined) rows.push(feed.view)
-      feed.row = Number.POSITIVE_INFINITY
+      feed.skipBatch()
     }
     const fault = coverageFault(this.#manifest, rows)
     if (fault !== undefined) this.#findings.note('coverage_mismatch', open.key, fault)
@@ -163,7 +181,12 @@ export class WindowCheck {
       if (books !== undefined && !books.ready) await books.more()
       const depthSeq = depth?.seq
       const booksSeq = books?.seq
-      if (depth !== undefined && openDepth !== undefined && depthSeq !== undefined && !(booksSeq !== undefined && booksSeq < depthSeq)) {
+      if (
+        depth !== undefined &&
+        openDepth !== undefined &&
+        depthSeq !== undefined &&
+        !(booksSeq !== undefined && booksSeq < depthSeq)
+      ) {
         if (depth.view !== undefined) this.#depthRow(openDepth, depth, depth.view)
         depth.row++
       } else if (books !== undefined && openBooks !== undefined && booksSeq !== undefined) {
@@ -203,7 +226,12 @@ export class WindowCheck {
     const bid = view.derived.best_bid_price[row] ?? Number.NaN
     const ask = view.derived.best_ask_price[row] ?? Number.NaN
     // written so that a price that is no number counts as crossed
-    if (!(bid < ask)) this.#note('book_crossed', open, `at id ${view.ids[row]} the best bid ${bid} is not below the best ask ${ask}`)
+    if (!(bid < ask))
+      this.#note(
+        'book_crossed',
+        open,
+        `at id ${view.ids[row]} the best bid ${bid} is not below the best ask ${ask}`,
+      )
     this.#note('book_mismatch', open, derivedFault(view, row))
     if (hasDepth) this.#note('book_mismatch', open, this.#run.rebuild.difference(view, row))
   }
@@ -218,7 +246,11 @@ export class WindowCheck {
     const walk = this.#walk(open.name)
     const place = walk.enter(feed.seqs[row] ?? 0n)
     const { chain } = this.#run.stream(open.name)
-    this.#note('chain_broken', open, chain.follow({ previousId, id, connection, gapBefore: view.gapBefore(row) }, place))
+    this.#note(
+      'chain_broken',
+      open,
+      chain.follow({ previousId, id, connection, gapBefore: view.gapBefore(row) }, place),
+    )
     walk.evidence(previousId, id, Number(feed.receivedUs[row]))
   }
 
@@ -228,7 +260,13 @@ export class WindowCheck {
 
   #feed<T>({ name, key, object, reader }: Open, viewOf: (batch: Batch) => T): Feed<T> {
     const state = this.#run.stream(name)
-    const context = { key, object, run: this.#manifest.run, seqBefore: state.lastSeq, findings: this.#findings }
+    const context = {
+      key,
+      object,
+      run: this.#manifest.run,
+      seqBefore: state.lastSeq,
+      findings: this.#findings,
+    }
     state.lastSeq = BigInt(object.rows > 0 ? object.last_seq : state.lastSeq)
     return new Feed(reader, context, viewOf)
   }
@@ -277,11 +315,17 @@ export class WindowCheck {
   }
 
   #coverageKey(): string {
-    const object = this.#manifest.objects.find(({ stream }) => stream === 'coverage') ?? this.#manifest.objects[0]
+    const object =
+      this.#manifest.objects.find(({ stream }) => stream === 'coverage') ?? this.#manifest.objects[0]
     return this.#keyOf(object?.key ?? '')
   }
 }
 
 function slice(prices: Lists, qtys: Lists, row: number): LevelSlice {
-  return { prices: prices.values, qtys: qtys.values, from: prices.offsets[row] ?? 0, to: prices.offsets[row + 1] ?? 0 }
+  return {
+    prices: prices.values,
+    qtys: qtys.values,
+    from: prices.offsets[row] ?? 0,
+    to: prices.offsets[row + 1] ?? 0,
+  }
 }

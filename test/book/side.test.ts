@@ -136,7 +136,7 @@ test('ladder: a side grows beyond its first capacity, and shrinks to nothing', (
         assert.equal(real.size, 0)
       },
     ),
-    { seed: SEED, numRuns: 10 },
+    { seed: SEED, numRuns: 10, endOnFailure: true }, // shrinking thousands of levels takes minutes
   )
 })
 

@@ -1,0 +1,36 @@
+/** `l2cap ls`: what is covered, by the word of the manifests; quick, since no data object is read. */
+import { readCall } from './call.ts'
+import { noManifest, onePath, requireDirectory } from './place.ts'
+
+export const HELP = `l2cap ls: shows what is covered and what is missing, one line a symbol, stream and day.
+
+Takes the manifests at their word and reads no data object, so it is quick; l2cap verify proves what it says.
+proven: unbroken by the exchange's own chain of ids; observed: received, where the exchange gives no chain;
+suspect: withdrawn after a mistake was found; missing: the rest between the first and the last evidence.
+
+  l2cap ls PATH
+
+  PATH      the directory that holds manifest/ and parquet/, or any directory above
+
+Example:
+  l2cap ls ./data
+
+Exit codes: 0 done, 1 a manifest cannot be read (it is named), 2 wrong call.
+`
+
+export async function run(args: readonly string[]): Promise<number> {
+  const { positionals } = readCall('ls', args, {})
+  const path = onePath('ls', positionals, 'the directory of the data')
+  await requireDirectory(path)
+  const [{ coverageOfManifests }, { coverageTable }, { LocalBucket }] = await Promise.all([
+    import('./manifest-coverage.ts'),
+    import('../verify/mod.ts'),
+    import('../ship/mod.ts'),
+  ])
+  const { days, manifests, unreadable } = await coverageOfManifests(new LocalBucket(path))
+  if (manifests === 0 && unreadable.length === 0) throw noManifest(path)
+  if (manifests > 0) process.stdout.write(`${coverageTable(days).join('\n')}\n`)
+  for (const { key, why } of unreadable)
+    process.stderr.write(`l2cap: ${key} is left out: ${why}; see l2cap verify ${path}\n`)
+  return unreadable.length === 0 ? 0 : 1
+}

@@ -1,0 +1,181 @@
+/** One symbol of a run: its capture process, and the one after it, until it ends for good. */
+import { join } from 'node:path'
+import type { ProcessConfig } from '../../api/config.ts'
+import { RECOVERED_AFTER_MS, readReport } from '../process/report.ts'
+import type { CaptureStatus } from '../process/status.ts'
+import { CaptureChild } from './child.ts'
+import {
+  eventsBetween,
+  isUp,
+  type LogLevel,
+  lastEvidence,
+  type RunEvent,
+  type SymbolStatus,
+} from './events.ts'
+import { reportOf, type Verdict, verdictOf } from './restart.ts'
+
+const EMPTY = { rows: {}, gaps: 0 }
+const REPORT_FILE = 'report.json'
+
+export type MemberEnd = 'ended' | 'terminal' | 'wrong_call'
+
+export class Member {
+  readonly symbol: string
+  /** Resolves when no process of this symbol runs any more and none will. */
+  readonly ended: Promise<MemberEnd>
+  readonly #config: ProcessConfig
+  readonly #tell: (event: RunEvent) => void
+  readonly #resolveEnded: (end: MemberEnd) => void
+  #child: CaptureChild | undefined
+  #timer: NodeJS.Timeout | undefined
+  #status: CaptureStatus | undefined
+  /** Rows and gaps of the processes before this one. */
+  #past: { readonly rows: Readonly<Record<string, number>>; readonly gaps: number } = EMPTY
+  /** Rows of sealed windows that are not committed yet. */
+  readonly #sealedRows = new Map<string, Readonly<Record<string, number>>>()
+  #state = 'starting'
+  #windows = 0
+  #attempts = 0
+  /** Restarts since it was last up for long. */
+  #failures = 0
+  #upSinceMs: number | undefined
+  #startedMs = 0
+  #stopping = false
+
+  constructor(config: ProcessConfig, tell: (event: RunEvent) => void) {
+    const { promise, resolve } = Promise.withResolvers<MemberEnd>()
+    this.ended = promise
+    this.#resolveEnded = resolve
+    this.symbol = config.symbol
+    this.#config = config
+    this.#tell = tell
+  }
+
+  start(delayMs: number): void {
+    this.#timer = setTimeout(() => this.#spawn(), delayMs)
+  }
+
+  /** Ends in order; called again: at once, with what was received safe in the spool. */
+  stop(): void {
+    this.#stopping = true
+    clearTimeout(this.#timer)
+    if (this.#child === undefined) this.#finish('ended', this.#state === 'starting' ? 'ended' : this.#state)
+    else this.#child.kill('SIGTERM')
+  }
+
+  /** For a process that does not even leave: its journal is safe against it. */
+  kill(): void {
+    this.#child?.kill('SIGKILL')
+  }
+
+  status(): SymbolStatus {
+    const status = this.#status
+    const evidence = status === undefined ? undefined : lastEvidence(status, Date.now())
+    return {
+      symbol: this.symbol,
+      state: this.#state,
+      rows: addRows(this.#past.rows, rowsOf(status)),
+      lastId: evidence?.id ?? '0',
+      lastIdAgeMs: evidence?.ageMs ?? null,
+      gaps: this.#past.gaps + (status?.gaps ?? 0),
+      restarts: Math.max(0, this.#attempts - 1),
+      windows: this.#windows,
+      windowsWaiting: status?.spool.windowsWaiting ?? 0,
+      unshippedBytes: status?.spool.unshippedBytes ?? 0,
+      ship: status?.ship.state ?? '',
+    }
+  }
+
+  #spawn(): void {
+    this.#attempts++
+    this.#startedMs = Date.now()
+    this.#state = 'starting'
+    const child = new CaptureChild(this.#config, {
+      onStatus: (status) => this.#onStatus(status),
+      onLog: (level, message, line, fields) => this.#onLog(level, message, line, fields),
+      onEnd: (end) => void this.#onEnd(end),
+    })
+    this.#child = child
+    const { pid } = child
+    if (pid !== undefined) this.#tell({ event: 'started', symbol: this.symbol, pid, attempt: this.#attempts })
+  }
+
+  #onStatus(status: CaptureStatus): void {
+    const before = this.#status
+    this.#status = status
+    this.#state = status.state
+    for (const event of eventsBetween(before, status)) this.#tell(event)
+    if (!isUp(status)) this.#upSinceMs = undefined
+    else this.#upSinceMs ??= Date.now()
+    if (this.#upSinceMs !== undefined && Date.now() - this.#upSinceMs >= RECOVERED_AFTER_MS)
+      this.#failures = 0
+    this.#tell({ event: 'status', ...this.status() })
+  }
+
+  #onLog(level: LogLevel, message: string, line: string, fields: Readonly<Record<string, unknown>>): void {
+    const { window, rows, outcome } = fields
+    if (typeof window === 'string') {
+      if (typeof rows === 'object' && rows !== null)
+        this.#sealedRows.set(window, rows as Record<string, number>)
+      if (outcome === 'committed') this.#onCommitted(window)
+    }
+    this.#tell({ event: 'log', symbol: this.symbol, level, message, line })
+  }
+
+  #onCommitted(window: string): void {
+    this.#windows++
+    this.#tell({ event: 'committed', symbol: this.symbol, window, rows: this.#sealedRows.get(window) ?? {} })
+    this.#sealedRows.delete(window)
+  }
+
+  async #onEnd(end: { code: number | null; signal: string | null; lastWords: string }): Promise<void> {
+    this.#child = undefined
+    const report = reportOf(await readReport(join(this.#config.spool.dir, REPORT_FILE)), this.#startedMs)
+    const isFirst = this.#attempts === 1 && this.#status === undefined
+    const verdict = this.#judge(
+      verdictOf({ ...end, report }, { failures: this.#failures, stopping: this.#stopping }),
+      isFirst,
+    )
+    this.#past = {
+      rows: addRows(this.#past.rows, rowsOf(this.#status)),
+      gaps: this.#past.gaps + (this.#status?.gaps ?? 0),
+    }
+    this.#status = undefined
+    this.#upSinceMs = undefined
+    this.#sealedRows.clear()
+    this.#tell({
+      event: 'ended',
+      symbol: this.symbol,
+      exitCode: end.code,
+      ...(report === undefined ? {} : { unshippedBytes: report.unshippedBytes }),
+      ...verdict,
+    })
+    if (verdict.next !== 'restart')
+      return this.#finish(verdict.next, verdict.next === 'ended' ? 'ended' : verdict.reason)
+    this.#failures++
+    this.#state = 'restarting'
+    this.start(verdict.delayMs)
+  }
+
+  /** A call is wrong from the start; a process that ran before ran into something new, which ends its symbol alone. */
+  #judge(verdict: Verdict, isFirst: boolean): Verdict {
+    return verdict.next === 'wrong_call' && !isFirst ? { ...verdict, next: 'terminal' } : verdict
+  }
+
+  #finish(end: MemberEnd, state: string): void {
+    this.#state = state
+    this.#resolveEnded(end)
+  }
+}
+
+function rowsOf(status: CaptureStatus | undefined): Record<string, number> {
+  return Object.fromEntries(Object.entries(status?.streams ?? {}).map(([name, { rows }]) => [name, rows]))
+}
+
+function addRows(
+  a: Readonly<Record<string, number>>,
+  b: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const names = new Set([...Object.keys(a), ...Object.keys(b)])
+  return Object.fromEntries([...names].map((name) => [name, (a[name] ?? 0) + (b[name] ?? 0)]))
+}

@@ -1,0 +1,49 @@
+import type { Bucket } from '../ship/mod.ts'
+import { Decoder } from './decoder.ts'
+import type { Source } from './fetch.ts'
+import { findMarkets } from './listing.ts'
+import { MarketCheck } from './market.ts'
+import { type CoverageDay, Findings, type VerifyProgress, type VerifyReport } from './report.ts'
+
+export interface VerifyOptions {
+  /** Told after each window. */
+  readonly onProgress?: (progress: VerifyProgress) => void
+}
+
+/**
+ * Checks everything that a bucket claims, given the bucket alone: manifests, objects, rows, the exchange's chain of
+ * ids, the book rebuilt from its changes, and coverage. Reads one window at a time. Throws the bucket's errors
+ * (BucketError): a store that cannot be read says nothing about its data.
+ */
+export async function verifyBucket(bucket: Bucket, options: VerifyOptions = {}): Promise<VerifyReport> {
+  const decoder = new Decoder()
+  try {
+    return await verifyWith(
+      { bucket, decoder, tally: { manifests: 0, objects: 0, bytes: 0, rows: 0 } },
+      options,
+    )
+  } finally {
+    await decoder.close()
+  }
+}
+
+async function verifyWith(source: Source, { onProgress }: VerifyOptions): Promise<VerifyReport> {
+  const findings = new Findings()
+  const coverage: CoverageDay[] = []
+  const { markets, strays } = await findMarkets(source.bucket)
+  for (const key of strays) {
+    if (key.endsWith('.json')) findings.note('manifest_unreadable', key, 'its path is none of a manifest')
+    else findings.note('object_orphan', key, 'its path is none of an object, and no manifest names it')
+  }
+  for (const market of markets) {
+    const onWindow = (windowsDone: number, windows: number) => {
+      const { symbol } = market
+      onProgress?.({ checked: { ...source.tally }, symbol, windows, windowsDone, problems: findings.size })
+    }
+    const days = await new MarketCheck(source, market, findings, onWindow).check()
+    // one by one: spread as arguments, the days of many symbols would be too many
+    for (const day of days) coverage.push(day)
+  }
+  const problems = findings.list()
+  return { ok: problems.length === 0, checked: { ...source.tally }, problems, coverage }
+}

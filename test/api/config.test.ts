@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { ConfigError, parseProcessConfig, validate } from '../../api/config.ts'
+import { HALT_EXIT_CODES, isHaltReason } from '../../api/reasons.ts'
+import { bytesOfQuantity, L2Capture } from '../../api/spec.ts'
+import { streamPath } from '../../api/streams.ts'
+
+const LEAST = {
+  exchange: 'BinanceUsdm',
+  symbol: 'BTCUSDT',
+  spool: { dir: '/spool' },
+  storage: { local: { path: '/data' } },
+}
+
+const resource = (spec: object) => ({
+  apiVersion: 'l2cap.dev/v1alpha1',
+  kind: 'L2Capture',
+  metadata: { name: 'majors' },
+  spec: { exchange: 'BinanceUsdm', symbols: ['BTCUSDT'], storage: { local: { path: 'data' } }, ...spec },
+})
+
+describe('configuration of a process', () => {
+  it('fills in what may be left out', () => {
+    const config = parseProcessConfig(JSON.stringify(LEAST), 'L2CAP_CONFIG')
+    assert.deepEqual(config.streams, ['books', 'depth', 'trades', 'mark_price'])
+    assert.equal(config.bookLevels, 20)
+    assert.equal(config.rotationSeconds, 300)
+    assert.deepEqual(config.guards, { staleAfterSeconds: 5, clockSkewMillis: 500, auditSeconds: 600 })
+    assert.equal(config.spool.sizeLimitBytes, 5 * 2 ** 30)
+    assert.deepEqual(config.writer, { capture: '', uid: '', pod: '', node: '' })
+  })
+
+  for (const [name, change, message] of [
+    ['an unknown exchange', { exchange: 'Nyse' }, /exchange: .*BinanceUsdm/],
+    ['a misspelt field', { rotationSecond: 60 }, /Unrecognized key: "rotationSecond"/],
+    [
+      'a rotation that does not divide a day',
+      { rotationSeconds: 7 },
+      /rotationSeconds: must divide a day \(86400 s\) evenly/,
+    ],
+    ['too many levels', { bookLevels: 51 }, /bookLevels: /],
+    ['no stream', { streams: [] }, /streams: /],
+    ['a stream twice', { streams: ['books', 'books'] }, /streams: each stream once/],
+    [
+      'a symbol with a slash',
+      { symbol: '../etc' },
+      /symbol: a symbol has no spaces, slashes or control characters/,
+    ],
+    [
+      'two kinds of storage',
+      { storage: { local: { path: 'a' }, s3: { bucket: 'abc' } } },
+      /storage: give exactly one of s3 and local/,
+    ],
+    ['no storage', { storage: {} }, /storage: give exactly one of s3 and local/],
+    ['endpoints that are no address', { endpoints: 'localhost' }, /endpoints: /],
+    ['a spool without a directory', { spool: {} }, /spool\.dir: /],
+    ['a port out of range', { port: 70_000 }, /port: /],
+  ] as const) {
+    it(`${name} is refused by name`, () => {
+      assert.throws(
+        () => parseProcessConfig(JSON.stringify({ ...LEAST, ...change }), 'L2CAP_CONFIG'),
+        (error: unknown) =>
+          error instanceof ConfigError &&
+          /^L2CAP_CONFIG is not valid:/.test(error.message) &&
+          message.test(error.message),
+      )
+    })
+  }
+
+  it('a text that is no JSON is refused', () => {
+    assert.throws(() => parseProcessConfig('{', 'config.json'), /^ConfigError: config\.json is no JSON/)
+  })
+})
+
+describe('the resource', () => {
+  it('symbols beyond ASCII are symbols', () => {
+    const parsed = validate(L2Capture, resource({ symbols: ['币安人生USDT', 'BTCUSDT_261225'] }), 'x.yaml')
+    assert.deepEqual(parsed.spec.symbols, ['币安人生USDT', 'BTCUSDT_261225'])
+  })
+
+  for (const [name, spec] of [
+    ['a symbol twice', { symbols: ['A', 'A'] }],
+    ['no symbol', { symbols: [] }],
+    ['five hundred and one symbols', { symbols: Array.from({ length: 501 }, (_, i) => `S${i}`) }],
+    ['a rotation under ten seconds', { rotationSeconds: 5 }],
+    ['a spool limit that is no quantity', { spool: { sizeLimit: '5 GB' } }],
+    ['guards out of range', { guards: { staleAfterSeconds: 0 } }],
+    ['an image', { image: 'evil' }],
+  ] as const) {
+    it(`${name} is refused`, () => {
+      assert.throws(() => validate(L2Capture, resource(spec), 'x.yaml'), ConfigError)
+    })
+  }
+
+  it('quantities are bytes', () => {
+    assert.equal(bytesOfQuantity('5Gi'), 5 * 2 ** 30)
+    assert.equal(bytesOfQuantity('1.5k'), 1500)
+    assert.throws(() => bytesOfQuantity('5 GB'), RangeError)
+  })
+})
+
+describe('reasons', () => {
+  it('exit codes are distinct and from 10 on', () => {
+    const codes = Object.values(HALT_EXIT_CODES)
+    assert.equal(new Set<number>(codes).size, codes.length)
+    assert.ok(codes.every((code) => code >= 10))
+    assert.equal(isHaltReason('CrossedBook'), true)
+    assert.equal(isHaltReason('toString'), false)
+  })
+
+  it('paths carry the number of levels', () => {
+    assert.equal(streamPath('books', 20), 'books20')
+    assert.equal(streamPath('depth', 20), 'depth')
+  })
+})

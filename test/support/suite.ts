@@ -1,0 +1,46 @@
+import { readdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+
+const root = resolve(import.meta.dirname, '../..')
+
+/** Processes at a time: the machines this is built for have two cores. */
+const CONCURRENCY = 2
+
+/** Test files below the folders of test/, sorted. Throws where a folder holds none: a suite must not be empty. */
+export function testFiles(folders: readonly string[]): string[] {
+  return folders.flatMap((folder) => {
+    const dir = join(root, 'test', folder)
+    const files = readdirSync(dir, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.test.ts'))
+      .map((name) => join(dir, name))
+      .sort()
+    if (files.length === 0) throw new Error(`test/${folder} holds no tests`)
+    return files
+  })
+}
+
+/**
+ * Runs test files with the report on standard output. What was skipped is named in one closing line, and is a
+ * failure under CI. Returns whether all passed.
+ */
+export async function runTests(files: readonly string[]): Promise<boolean> {
+  let passed = true
+  const skipped: string[] = []
+  const stream = run({ files: [...files], concurrency: CONCURRENCY, cwd: root })
+  stream.on('test:fail', () => {
+    passed = false
+  })
+  stream.on('test:pass', (event) => {
+    if (event.skip !== undefined)
+      skipped.push(`${event.name} (${event.skip === true ? 'no reason given' : event.skip})`)
+  })
+  const report = stream.compose(spec)
+  for await (const text of report) process.stdout.write(text as string)
+  if (skipped.length > 0) {
+    process.stdout.write(`\nskipped on this machine: ${skipped.join('; ')}\n`)
+    if (process.env['CI'] !== undefined) passed = false
+  }
+  return passed
+}
