@@ -57,6 +57,7 @@ export interface SymbolStatus {
   readonly restarts: number
   /** Windows committed to the bucket. */
   readonly windows: number
+  /** Closed windows that are not committed yet. */
   readonly windowsWaiting: number
   readonly unshippedBytes: number
   readonly ship: string

@@ -29,6 +29,8 @@ export class Member {
   #child: CaptureChild | undefined
   #timer: NodeJS.Timeout | undefined
   #status: CaptureStatus | undefined
+  /** Of the process before, while none runs. */
+  #lastStatus: CaptureStatus | undefined
   /** Rows and gaps of the processes before this one. */
   #past: { readonly rows: Readonly<Record<string, number>>; readonly gaps: number } = EMPTY
   /** Rows of sealed windows that are not committed yet. */
@@ -70,7 +72,8 @@ export class Member {
 
   status(): SymbolStatus {
     const status = this.#status
-    const evidence = status === undefined ? undefined : lastEvidence(status, Date.now())
+    const last = status ?? this.#lastStatus
+    const evidence = last === undefined ? undefined : lastEvidence(last, Date.now())
     return {
       symbol: this.symbol,
       state: this.#state,
@@ -80,7 +83,8 @@ export class Member {
       gaps: this.#past.gaps + (status?.gaps ?? 0),
       restarts: Math.max(0, this.#attempts - 1),
       windows: this.#windows,
-      windowsWaiting: status?.spool.windowsWaiting ?? 0,
+      // the spool counts the open one too
+      windowsWaiting: Math.max(0, (status?.spool.windowsWaiting ?? 0) - 1),
       unshippedBytes: status?.spool.unshippedBytes ?? 0,
       ship: status?.ship.state ?? '',
     }
@@ -140,6 +144,7 @@ export class Member {
       rows: addRows(this.#past.rows, rowsOf(this.#status)),
       gaps: this.#past.gaps + (this.#status?.gaps ?? 0),
     }
+    this.#lastStatus = this.#status ?? this.#lastStatus
     this.#status = undefined
     this.#upSinceMs = undefined
     this.#sealedRows.clear()

@@ -1,6 +1,8 @@
 /** Inspections as lines of text. Pure. */
 import type { Cell, Inspection, ManifestInspection, ParquetInspection, SegmentInspection } from './kinds.ts'
 
+const VALUE_LENGTH_MAX = 160
+
 /** Lines for a person. */
 export function linesOf(inspection: Inspection): string[] {
   switch (inspection.kind) {
@@ -23,7 +25,10 @@ function parquetLines(file: ParquetInspection): string[] {
   ])
   const lines = [
     `${file.path}: Parquet, ${file.bytes} bytes, ${file.rows} rows, ${file.rowGroups.length} row groups, by ${file.createdBy || 'unknown'}`,
-    ...section('metadata', table(Object.entries(file.metadata))),
+    ...section(
+      'metadata',
+      table(Object.entries(file.metadata).map(([key, value]) => [key, shortened(value)])),
+    ),
     ...section(
       'columns',
       table(file.columns.map(({ name, type, nullable }) => [name, type, nullable ? 'nullable' : ''])),
@@ -177,6 +182,13 @@ function table(rows: readonly (readonly string[])[]): string[] {
       .join('  ')
       .trimEnd(),
   )
+}
+
+/** Metadata of other writers may be long and binary. */
+function shortened(value: string): string {
+  return value.length <= VALUE_LENGTH_MAX
+    ? value
+    : `${value.slice(0, VALUE_LENGTH_MAX)}… (${value.length} characters)`
 }
 
 function cellText(cell: Cell): string {
