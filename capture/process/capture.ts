@@ -246,7 +246,7 @@ export class Capture {
       exchange,
       symbol,
       state: this.#ending ? 'ending' : session.book.state,
-      since: session.book.since === 0 ? null : formatTimeUs(session.book.since),
+      since: session.book.since === 0 ? '' : formatTimeUs(session.book.since),
       reason: session.book.lastGap,
       streams: Object.fromEntries(
         streams.map((stream) => {

@@ -5,8 +5,8 @@ export interface CaptureStatus {
   readonly exchange: string
   readonly symbol: string
   readonly state: string
-  /** RFC 3339; null before the first connection. */
-  readonly since: string | null
+  /** RFC 3339; empty before the first connection. */
+  readonly since: string
   /** Why the last live book ended; empty before the first gap. */
   readonly reason: string
   readonly streams: Readonly<Record<string, StreamStatus>>
