@@ -14,6 +14,7 @@ import type { Counters } from './counters.ts'
 import type { DepthRow, Effects, RowHead } from './effects.ts'
 import type { ResponseInput } from './input.ts'
 import type { Coverage, Sequence } from './ledger.ts'
+import { SnapshotRequests } from './snapshot-request.ts'
 
 /**
  * `connecting`: no socket. `buffering`: events are kept, a snapshot is asked for. `joining`: a snapshot waits for
@@ -24,8 +25,6 @@ export type BookState = (typeof BOOK_STATES)[number]
 
 /** A snapshot is asked for after the first event, or after this long without one. */
 const FIRST_EVENT_WAIT_US = 5_000_000
-/** After a request that was refused without a time, ask again after this long. */
-const REFUSED_WAIT_US = 1_000_000
 
 /** What the machine shares with the rest of the session. */
 export interface Shared {
@@ -57,14 +56,8 @@ export class BookMachine {
   readonly #depth: Coverage | undefined
   readonly #buffer = new EventBuffer()
   #pending: Snapshot | undefined
-  /** Request whose answer is awaited; 0 for none. An answer to another one is ignored. */
-  #request = 0
-  #requestLimit = 0
-  #requestsMade = 0
-  #attempt = 0
-  #spread = true
+  readonly #requests = new SnapshotRequests()
   #openedAt = 0
-  #retryAt = 0
   /** Nothing vouches that the next row follows the last one. */
   #gapBefore = true
   #eventTime = 0
@@ -97,7 +90,7 @@ export class BookMachine {
     this.#discard()
     this.#buffer.clear()
     this.connection = 0
-    this.#spread = true
+    this.#requests.spread = true
     this.#enter('connecting', received)
   }
 
@@ -127,21 +120,17 @@ export class BookMachine {
   }
 
   refused(request: number, until: number, received: number): void {
-    if (request !== this.#request) return this.#shared.counters.add('responses_ignored')
-    this.#request = 0
-    this.#retryAt = Math.max(until, received + REFUSED_WAIT_US)
+    if (!this.#requests.refused(request, until, received)) this.#shared.counters.add('responses_ignored')
   }
 
   response(input: ResponseInput, effects: Effects): void {
-    if (input.request !== this.#request) {
+    if (!this.#requests.answered(input.request, input.retryAt)) {
       return this.#shared.counters.add('responses_ignored')
     }
-    this.#request = 0
-    this.#retryAt = input.retryAt
     const snapshot = this.#read(input, effects)
     if (snapshot === undefined) {
       this.#shared.counters.add('snapshots_failed')
-      this.#attempt++
+      this.#requests.failed()
     } else {
       this.#pending = snapshot
       this.#tryJoin(input.received, effects)
@@ -156,7 +145,7 @@ export class BookMachine {
     this.#endCoverage(reason, detail, effects)
     this.#countGap(reason)
     this.#discard()
-    this.#spread = false
+    this.#requests.spread = false
     this.#enter('buffering', received)
   }
 
@@ -191,17 +180,12 @@ export class BookMachine {
     this.#buffer.push(event, received, (next, lastId) => this.#shared.exchange.link(next, lastId) === 'next')
   }
 
-  /** Asks for a snapshot where one is needed and none is on its way. */
+  /** Asks for a snapshot where one is needed. */
   #ask(received: number, effects: Effects): void {
-    const method = this.#shared.exchange.snapshot
-    if (this.state !== 'buffering' || method.kind !== 'rest' || this.#request !== 0) return
-    if (received < this.#retryAt) return
+    if (this.state !== 'buffering') return
     if (this.#buffer.length === 0 && received - this.#openedAt < FIRST_EVENT_WAIT_US) return
-    const widest = method.limits[method.limits.length - 1].limit
-    this.#request = ++this.#requestsMade
-    this.#requestLimit = widest
-    this.#shared.counters.add('snapshots_asked')
-    effects.fetch({ id: this.#request, limit: widest, attempt: this.#attempt, spread: this.#spread })
+    const asked = this.#requests.ask(this.#shared.exchange.snapshot, received, effects)
+    if (asked) this.#shared.counters.add('snapshots_asked')
   }
 
   #read(input: ResponseInput, effects: Effects): Snapshot | undefined {
@@ -209,7 +193,7 @@ export class BookMachine {
     if (input.status !== 200 || method.kind !== 'rest') return undefined
     const snapshot = new Snapshot()
     try {
-      method.decode(input.body, this.#requestLimit, snapshot)
+      method.decode(input.body, this.#requests.limit, snapshot)
       return snapshot
     } catch (error) {
       if (error instanceof PrecisionError) {
@@ -238,7 +222,7 @@ export class BookMachine {
     const first = this.#buffer.at(start)
     if (!meets(first.event, snapshot.id)) {
       this.#pending = undefined
-      this.#attempt++
+      this.#requests.failed()
       this.#shared.counters.add('snapshots_too_old')
       if (this.state !== 'buffering') this.#enter('buffering', received)
       return
@@ -248,7 +232,7 @@ export class BookMachine {
 
   #join(snapshot: Snapshot, start: number, received: number, effects: Effects): void {
     this.#pending = undefined
-    this.#attempt = 0
+    this.#requests.succeeded()
     this.book.load(snapshot)
     this.#shared.counters.add('joins')
     this.#enter('live', received)
@@ -334,7 +318,7 @@ export class BookMachine {
   #discard(): void {
     this.book.clear()
     this.#pending = undefined
-    this.#request = 0
+    this.#requests.forget()
   }
 
   #enter(state: BookState, received: number): void {
@@ -358,13 +342,8 @@ export class BookMachine {
     this.#buffer.encode(out)
     out.boolean(this.#pending !== undefined)
     if (this.#pending !== undefined) encodeSnapshot(this.#pending, out)
-    out.integer(this.#request)
-    out.integer(this.#requestLimit)
-    out.integer(this.#requestsMade)
-    out.integer(this.#attempt)
-    out.boolean(this.#spread)
+    this.#requests.encode(out)
     out.integer(this.#openedAt)
-    out.integer(this.#retryAt)
     out.boolean(this.#gapBefore)
     out.integer(this.#eventTime)
     out.integer(this.#transactionTime)
@@ -378,13 +357,8 @@ export class BookMachine {
     this.connection = from.integer()
     this.#buffer.decode(from)
     this.#pending = from.boolean() ? decodeSnapshot(from) : undefined
-    this.#request = from.integer()
-    this.#requestLimit = from.integer()
-    this.#requestsMade = from.integer()
-    this.#attempt = from.integer()
-    this.#spread = from.boolean()
+    this.#requests.decode(from)
     this.#openedAt = from.integer()
-    this.#retryAt = from.integer()
     this.#gapBefore = from.boolean()
     this.#eventTime = from.integer()
     this.#transactionTime = from.integer()
