@@ -108,8 +108,8 @@ export function grouped(number: number): string {
 }
 
 export function bytesText(bytes: number): string {
-  if (bytes < 1000) return count(bytes, 'byte')
-  const units = ['kB', 'MB', 'GB', 'TB']
-  const at = Math.min(units.length, Math.floor(Math.log10(bytes) / 3))
-  return `${(bytes / 1000 ** at).toFixed(1)} ${units[at - 1]}`
+  if (bytes < 1024) return count(bytes, 'byte')
+  const units = ['KiB', 'MiB', 'GiB', 'TiB']
+  const at = Math.min(units.length, Math.floor(Math.log2(bytes) / 10))
+  return `${(bytes / 1024 ** at).toFixed(1)} ${units[at - 1]}`
 }

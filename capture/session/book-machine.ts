@@ -177,7 +177,8 @@ export class BookMachine {
   }
 
   #keep(event: DepthEvent, received: number): void {
-    this.#buffer.push(event, received, (next, lastId) => this.#shared.exchange.link(next, lastId) === 'next')
+    const follows = (next: DepthEvent, lastId: bigint) => this.#shared.exchange.link(next, lastId) === 'next'
+    this.#shared.counters.add('events_dropped', this.#buffer.push(event, received, follows))
   }
 
   /** Asks for a snapshot where one is needed. */

@@ -18,8 +18,6 @@ export interface Waiting {
 export class EventBuffer {
   #events: Waiting[] = []
   #bytes = 0
-  /** Events that were dropped because the buffer was full or the chain broke. */
-  dropped = 0
 
   get length(): number {
     return this.#events.length
@@ -29,11 +27,15 @@ export class EventBuffer {
     return this.#events[0]
   }
 
-  /** Takes a copy of the event. `follows` tells whether it chains to the last one. */
-  push(event: DepthEvent, received: number, follows: (event: DepthEvent, lastId: bigint) => boolean): void {
+  /**
+   * Takes a copy of the event. `follows` tells whether it chains to the last one. Returns how many events were
+   * dropped for it, because they do not chain to it or for want of room.
+   */
+  push(event: DepthEvent, received: number, follows: (event: DepthEvent, lastId: bigint) => boolean): number {
+    let dropped = 0
     const last = this.#events.at(-1)
     if (last !== undefined && !follows(event, last.event.finalId)) {
-      this.dropped += this.#events.length
+      dropped = this.#events.length
       this.clear()
     }
     const copy = event.copy()
@@ -49,10 +51,11 @@ export class EventBuffer {
       stale++
     }
     if (stale > 0) {
-      this.dropped += stale
+      dropped += stale
       this.#events.splice(0, stale)
       this.#bytes = bytes
     }
+    return dropped
   }
 
   /** Index of the first event that does not end below the id; `length` if there is none. */
@@ -78,7 +81,6 @@ export class EventBuffer {
   }
 
   encode(out: Encoder): void {
-    out.integer(this.dropped)
     out.count(this.#events.length)
     for (const { event, received } of this.#events) {
       out.integer(received)
@@ -88,7 +90,6 @@ export class EventBuffer {
 
   decode(from: Decoder): void {
     this.clear()
-    this.dropped = from.integer()
     const count = from.count()
     for (let i = 0; i < count; i++) {
       const received = from.integer()

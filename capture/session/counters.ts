@@ -4,6 +4,7 @@ import type { Decoder, Encoder } from '../book/mod.ts'
 export const COUNTER_NAMES = [
   'messages',
   'depth_events',
+  'events_dropped',
   'trades',
   'mark_prices',
   'joins',

@@ -15,7 +15,9 @@ export class Child {
   /** Runs a program of this project; `onLine` gets its standard output line by line. */
   constructor(program: string, args: readonly string[], onLine: (line: string) => void) {
     // the channel: what we start ends with us, however we end
-    const child = spawn(process.execPath, [`${ROOT}${program}`, ...args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    const child = spawn(process.execPath, [`${ROOT}${program}`, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    })
     this.#process = child
     if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', onLine)
     child.stderr?.on('data', (data: Buffer) => {
@@ -50,7 +52,10 @@ export class Child {
 }
 
 /** Runs a program to its end; its standard output comes back with its exit code. */
-export async function runToEnd(program: string, args: readonly string[]): Promise<{ code: number; lines: string[] }> {
+export async function runToEnd(
+  program: string,
+  args: readonly string[],
+): Promise<{ code: number; lines: string[] }> {
   const lines: string[] = []
   const child = new Child(program, args, (line) => lines.push(line))
   const code = await child.ended

@@ -1,5 +1,11 @@
 /** What the demo reads back from the data itself: its size, and the gaps that its coverage tells of. */
-import { type Manifest, LocalBucket, parseManifest, parseManifestKey, parseTimeUs } from '../../capture/ship/mod.ts'
+import {
+  LocalBucket,
+  type Manifest,
+  parseManifest,
+  parseManifestKey,
+  parseTimeUs,
+} from '../../capture/ship/mod.ts'
 
 /** A stretch that coverage ends with a reason, up to where coverage begins again. */
 export interface Gap {
@@ -48,12 +54,16 @@ async function readManifests(directory: string): Promise<Manifest[]> {
 
 /** Gaps of every stream, in the order of time. The end of the run is none. */
 function gapsOf(manifests: readonly Manifest[]): Gap[] {
-  const rows = manifests.flatMap(({ symbol, coverage }) => coverage.map((row) => ({ symbol, row })))
-  // within a run, which a symbol of a demo has one of, `seq` is the order
-  rows.sort((a, b) => Number(BigInt(a.row.seq) - BigInt(b.row.seq)))
+  const rows = manifests.flatMap(({ symbol, run, coverage }) => coverage.map((row) => ({ symbol, run, row })))
+  // runs begin with their time; within a run `seq` is the order
+  rows.sort((a, b) =>
+    a.run === b.run ? Number(BigInt(a.row.seq) - BigInt(b.row.seq)) : a.run < b.run ? -1 : 1,
+  )
   const gaps = rows.flatMap(({ symbol, row }, i) => {
     if (row.ended_by === null || row.ended_by === 'stopped') return []
-    const next = rows.slice(i + 1).find((later) => later.symbol === symbol && later.row.of_stream === row.of_stream)
+    const next = rows
+      .slice(i + 1)
+      .find((later) => later.symbol === symbol && later.row.of_stream === row.of_stream)
     const { of_stream: stream, ended_by: reason, detail, to: from } = row
     return [{ symbol, stream, reason, detail, from, to: next?.row.from ?? null }]
   })

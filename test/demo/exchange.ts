@@ -65,6 +65,8 @@ async function start(
     resolve(Ready.parse(JSON.parse(line)))
   })
   keep(child)
-  void child.ended.then(() => reject(new ExchangeError(child.stderr.trim() || 'the simulated exchange ended at once')))
+  void child.ended.then(() =>
+    reject(new ExchangeError(child.stderr.trim() || 'the simulated exchange ended at once')),
+  )
   return { ...(await promise), speed, stop: () => child.stop() }
 }

@@ -46,16 +46,19 @@ export function demoOptions(args: readonly string[]): DemoOptions | 'help' {
   })
   const { seed, recording, speed } = values
   if (values.help === true) return 'help'
-  if (positionals[0] !== undefined) throw new CallError(`"${positionals[0]}" is no option; see npm run demo -- --help`)
+  if (positionals[0] !== undefined)
+    throw new CallError(`"${positionals[0]}" is no option; see npm run demo -- --help`)
   const faults = values.faults ?? (recording === undefined ? FAULTS_DEFAULT : '')
   checkFaults(faults)
   if (recording === undefined) {
-    if (speed !== undefined) throw new CallError('--speed belongs to --recording; a generated market has one speed')
+    if (speed !== undefined)
+      throw new CallError('--speed belongs to --recording; a generated market has one speed')
     const number = seed === undefined ? SEED_DEFAULT : wholeNumber('--seed', seed, 0, SEED_MAX)
     return { market: { kind: 'generated', seed: number }, faults }
   }
   if (seed !== undefined) throw new CallError('--seed makes no sense with --recording; leave one of them out')
-  if (!existsSync(recording)) throw new CallError(`there is no file ${recording}; give a recording, FILE.frames.gz`)
+  if (!existsSync(recording))
+    throw new CallError(`there is no file ${recording}; give a recording, FILE.frames.gz`)
   return { market: { kind: 'recorded', file: recording, speed: speedOf(speed) }, faults }
 }
 

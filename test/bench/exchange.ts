@@ -1,0 +1,205 @@
+/**
+ * A small exchange in a process of its own, for measuring: one symbol's recorded traffic over a real WebSocket, as
+ * fast as the client takes it or at a pace, and the REST answers that a capture needs. It writes frames encoded
+ * beforehand, many at once, so that the client is what limits a flood. The simulated exchange of the tests (test/sim)
+ * is the one with the real one's rules; this one has none.
+ *
+ * Argument: ExchangeOptions as JSON. Tells its parent ExchangeNews.
+ */
+import { createHash } from 'node:crypto'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type Event, loadTraffic, repeatTraffic, SYMBOL, type Traffic } from './traffic.ts'
+
+export interface ExchangeOptions {
+  readonly recording: string
+  readonly profile: 'raw' | 'merged'
+  readonly passes: number
+  /** Only so many events; 0 for all. */
+  readonly eventsMax: number
+  /** 0: as fast as the client takes them. Else the recorded pace times this. */
+  readonly speed: number
+}
+
+/** Times are milliseconds since the epoch. */
+export type ExchangeNews =
+  | {
+      readonly news: 'ready'
+      readonly endpoints: string
+      readonly events: number
+      readonly lastId: string
+      readonly bytes: number
+    }
+  | { readonly news: 'connected' | 'asked' | 'flowing' | 'sent'; readonly at: number }
+
+const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+const CHUNK_BYTES = 64 * 1024
+const FIN_TEXT = 0x81
+const PONG = Buffer.from([0x8a, 0])
+const CLOSE = Buffer.from([0x88, 0])
+const OPCODE_CLOSE = 0x88
+/** Symbols that the exchange's listing has: a client's memory depends on its size (1 MB). */
+const LISTED_SYMBOLS = 600
+
+function tell(news: ExchangeNews): void {
+  process.send?.(news)
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now()
+}
+
+/** One unmasked text frame (RFC 6455, 5.2). */
+function frame(payload: Buffer): Buffer {
+  const { length } = payload
+  const head = length < 126 ? Buffer.from([FIN_TEXT, length]) : Buffer.alloc(length < 65_536 ? 4 : 10)
+  if (length >= 126) {
+    head[0] = FIN_TEXT
+    head[1] = length < 65_536 ? 126 : 127
+    if (length < 65_536) head.writeUInt16BE(length, 2)
+    else head.writeBigUInt64BE(BigInt(length), 2)
+  }
+  return Buffer.concat([head, payload])
+}
+
+/** Whole frames together, in writes of about 64 KiB. */
+function chunksOf(events: readonly Event[]): Buffer[] {
+  const chunks: Buffer[] = []
+  let parts: Buffer[] = []
+  let bytes = 0
+  for (const { payload } of events) {
+    const encoded = frame(payload)
+    parts.push(encoded)
+    bytes += encoded.length
+    if (bytes < CHUNK_BYTES) continue
+    chunks.push(Buffer.concat(parts))
+    parts = []
+    bytes = 0
+  }
+  if (parts.length > 0) chunks.push(Buffer.concat(parts))
+  return chunks
+}
+
+/** A listing as long as the real one. */
+function listing(): string {
+  const symbols = Array.from({ length: LISTED_SYMBOLS }, (_, i) => ({
+    symbol: i === 0 ? SYMBOL : `COIN${i}USDT`,
+    pair: i === 0 ? SYMBOL : `COIN${i}USDT`,
+    contractType: 'PERPETUAL',
+    deliveryDate: 4133404800000,
+    onboardDate: 1569398400000,
+    status: 'TRADING',
+    baseAsset: `COIN${i}`,
+    quoteAsset: 'USDT',
+    marginAsset: 'USDT',
+    pricePrecision: 2,
+    quantityPrecision: 3,
+    baseAssetPrecision: 8,
+    quotePrecision: 8,
+    underlyingType: 'COIN',
+    underlyingSubType: ['PoW'],
+    triggerProtect: '0.0500',
+    liquidationFee: '0.012500',
+    marketTakeBound: '0.05',
+    maxMoveOrderLimit: 10000,
+    filters: ['PRICE_FILTER', 'LOT_SIZE', 'MARKET_LOT_SIZE', 'MAX_NUM_ORDERS', 'MIN_NOTIONAL', 'PERCENT_PRICE'].map(
+      (filterType) => ({ filterType, minPrice: '556.80', maxPrice: '4529764', tickSize: '0.10', limit: 200 }),
+    ),
+    orderTypes: ['LIMIT', 'MARKET', 'STOP', 'STOP_MARKET', 'TAKE_PROFIT', 'TAKE_PROFIT_MARKET'],
+    timeInForce: ['GTC', 'IOC', 'FOK', 'GTX', 'GTD'],
+  }))
+  const rateLimits = [{ rateLimitType: 'REQUEST_WEIGHT', interval: 'MINUTE', intervalNum: 1, limit: 2400 }]
+  return JSON.stringify({ timezone: 'UTC', serverTime: Date.now(), rateLimits, exchangeFilters: [], symbols })
+}
+
+/** Sends the events to one client: the first at once, the others when the snapshot has been asked for. */
+class Delivery {
+  readonly #socket: Duplex
+  readonly #events: readonly Event[]
+  readonly #chunks: readonly Buffer[]
+  readonly #speed: number
+  #begun = false
+
+  constructor(socket: Duplex, traffic: Traffic, chunks: readonly Buffer[], speed: number) {
+    this.#socket = socket
+    this.#events = traffic.events
+    this.#chunks = chunks
+    this.#speed = speed
+    socket.write(frame(traffic.events[0].payload))
+    if (speed > 0) this.begin()
+  }
+
+  begin(): void {
+    if (this.#begun) return
+    this.#begun = true
+    tell({ news: 'flowing', at: now() })
+    if (this.#speed === 0) this.#flood(0)
+    else this.#pace(1, now())
+  }
+
+  #flood(from: number): void {
+    for (let i = from; i < this.#chunks.length; i++) {
+      if (this.#socket.write(this.#chunks[i])) continue
+      this.#socket.once('drain', () => this.#flood(i + 1))
+      return
+    }
+    this.#socket.write(PONG, () => tell({ news: 'sent', at: now() }))
+  }
+
+  #pace(next: number, startedAt: number): void {
+    let i = next
+    const dueAt = () => (this.#events[i].received - this.#events[0].received) / 1000 / this.#speed + startedAt
+    for (; i < this.#events.length && dueAt() <= now(); i++) this.#socket.write(frame(this.#events[i].payload))
+    if (i === this.#events.length) tell({ news: 'sent', at: now() })
+    else if (!this.#socket.destroyed) setTimeout(() => this.#pace(i, startedAt), Math.max(1, dueAt() - now()))
+  }
+}
+
+async function main(): Promise<void> {
+  const options = JSON.parse(process.argv[2]) as ExchangeOptions
+  const loaded = (await loadTraffic(options.recording))[options.profile]
+  const whole = repeatTraffic(loaded, options.passes)
+  const traffic = { ...whole, events: whole.events.slice(0, options.eventsMax || undefined) }
+  const chunks = options.speed === 0 ? chunksOf(traffic.events.slice(1)) : []
+  const info = listing()
+  let delivery: Delivery | undefined
+
+  const server = createServer((request: IncomingMessage, response: ServerResponse) => {
+    response.setHeader('x-mbx-used-weight-1m', '1')
+    response.setHeader('content-type', 'application/json')
+    if (request.url?.startsWith('/fapi/v1/depth') === true) {
+      tell({ news: 'asked', at: now() })
+      response.end(traffic.snapshot, () => delivery?.begin())
+    } else if (request.url?.startsWith('/fapi/v1/exchangeInfo') === true) response.end(info)
+    else response.end(`{"serverTime":${Date.now()}}`)
+  })
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    const key = createHash('sha1').update(`${request.headers['sec-websocket-key']}${WEBSOCKET_GUID}`)
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${key.digest('base64')}\r\n\r\n`,
+    )
+    socket.on('data', (bytes: Buffer) => {
+      // a client sends pings and at last a close; both get the short answer
+      if (bytes[0] === OPCODE_CLOSE) socket.end(CLOSE)
+      else socket.write(PONG)
+    })
+    socket.on('error', () => socket.destroy()) // the client is gone: what it missed is its parent's to notice
+    tell({ news: 'connected', at: now() })
+    delivery = new Delivery(socket, traffic, chunks, options.speed)
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  const { port } = server.address() as AddressInfo
+  const last = traffic.events[traffic.events.length - 1]
+  tell({
+    news: 'ready',
+    endpoints: `http://127.0.0.1:${port}`,
+    events: traffic.events.length,
+    lastId: String(last.depth.u),
+    bytes: traffic.events.reduce((sum, { payload }) => sum + payload.length, 0),
+  })
+}
+
+// the parent's end is ours
+process.on('disconnect', () => process.exit(0))
+await main()

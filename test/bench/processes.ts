@@ -1,0 +1,190 @@
+/** Starts the processes that are measured, and hears from them. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ExchangeNews, ExchangeOptions } from './exchange.ts'
+import type { Usage } from './probe.ts'
+import { SYMBOL } from './traffic.ts'
+
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
+const CAPTURE_MAIN = here('../../capture/main.ts')
+/** No part takes longer; a process that hangs is ended and the bench fails. */
+const PROCESS_MS_MAX = 120_000
+
+/** A directory that goes with the process. */
+export function makeTemporary(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'l2cap-bench-'))
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+/** A started exchange: what it said so far can be waited for. */
+export class Exchange {
+  readonly ready: Extract<ExchangeNews, { news: 'ready' }>
+  readonly #child: ChildProcess
+  readonly #news: ExchangeNews[]
+  readonly #heard: (() => void)[]
+
+  static async start(options: ExchangeOptions): Promise<Exchange> {
+    const child = spawn(process.execPath, [here('exchange.ts'), JSON.stringify(options)], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    const news: ExchangeNews[] = []
+    const heard: (() => void)[] = []
+    child.on('message', (message) => {
+      news.push(message as ExchangeNews)
+      for (const wake of heard.splice(0)) wake()
+    })
+    const gone = once(child, 'exit').then(() => {
+      throw new Error('the exchange of the bench ended before it was ready')
+    })
+    while (news.length === 0) {
+      await Promise.race([new Promise<void>((wake) => heard.push(wake)), gone])
+    }
+    gone.catch(() => undefined) // from here on it ends when it is stopped
+    const [ready] = news
+    if (ready.news !== 'ready') throw new Error(`the exchange said ${ready.news} before it was ready`)
+    return new Exchange(child, ready, news, heard)
+  }
+
+  private constructor(
+    child: ChildProcess,
+    ready: Extract<ExchangeNews, { news: 'ready' }>,
+    news: ExchangeNews[],
+    heard: (() => void)[],
+  ) {
+    this.#child = child
+    this.ready = ready
+    this.#news = news
+    this.#heard = heard
+  }
+
+  /** When the exchange first said it, milliseconds since the epoch. */
+  async when(what: 'connected' | 'asked' | 'flowing' | 'sent'): Promise<number> {
+    for (;;) {
+      const said = this.#news.find(({ news }) => news === what)
+      if (said !== undefined && said.news !== 'ready') return said.at
+      await new Promise<void>((wake) => this.#heard.push(wake))
+    }
+  }
+
+  async stop(): Promise<void> {
+    const gone = once(this.#child, 'exit')
+    this.#child.disconnect()
+    await gone
+  }
+}
+
+/** A measured process: the product's or the baseline's. */
+export class Measured {
+  readonly child: ChildProcess
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly #usageFile: string
+  readonly #ended: Promise<number | null>
+  readonly #output: string[] = []
+
+  constructor(args: readonly string[], dir: string, env: Readonly<Record<string, string>> = {}) {
+    this.#usageFile = join(dir, 'usage.json')
+    this.startedAt = performance.timeOrigin + performance.now()
+    this.child = spawn(process.execPath, ['--import', here('probe.ts'), ...args], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...process.env, ...env, L2CAP_BENCH_USAGE: this.#usageFile },
+    })
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.on('data', (text: Buffer) => this.#output.push(text.toString('utf8')))
+    }
+    const late = setTimeout(() => this.child.kill('SIGKILL'), PROCESS_MS_MAX)
+    this.#ended = once(this.child, 'exit').then(([code]) => {
+      clearTimeout(late)
+      return code as number | null
+    })
+  }
+
+  usage(): Promise<Usage> {
+    const { promise, resolve } = Promise.withResolvers<Usage>()
+    const listen = (message: unknown) => {
+      // the product tells its status on the same channel
+      if (typeof message !== 'object' || message === null || !('usage' in message)) return
+      this.child.off('message', listen)
+      resolve(message.usage as Usage)
+    }
+    this.child.on('message', listen)
+    this.child.send('usage')
+    return promise
+  }
+
+  /** Waits for its end; gives its last usage and when it ended. Throws where it did not end with 0. */
+  async end(): Promise<{ usage: Usage; endedAt: number }> {
+    const code = await this.#ended
+    const endedAt = performance.timeOrigin + performance.now()
+    if (code !== 0) throw new Error(`a measured process ended with ${code}:\n${this.#output.join('').slice(-2000)}`)
+    return { usage: JSON.parse(readFileSync(this.#usageFile, 'utf8')) as Usage, endedAt }
+  }
+}
+
+/** The product's process, with a port and everything in `dir`. */
+export class CaptureProcess extends Measured {
+  readonly base: string
+  readonly #dir: string
+
+  static async start(
+    endpoints: string,
+    dir: string,
+    rotationSeconds: number,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<CaptureProcess> {
+    const port = await freePort()
+    const config = {
+      exchange: 'BinanceUsdm',
+      symbol: SYMBOL,
+      streams: ['books', 'depth'],
+      bookLevels: 20,
+      rotationSeconds,
+      spool: { dir: join(dir, 'spool') },
+      storage: { local: { path: join(dir, 'bucket') } },
+      endpoints,
+      port,
+    }
+    return new CaptureProcess(port, dir, { ...env, L2CAP_CONFIG: JSON.stringify(config) })
+  }
+
+  private constructor(port: number, dir: string, env: Readonly<Record<string, string>>) {
+    super([CAPTURE_MAIN], dir, env)
+    this.base = `http://127.0.0.1:${port}`
+    this.#dir = dir
+  }
+
+  get bucket(): string {
+    return join(this.#dir, 'bucket')
+  }
+
+  /** Polls until the test holds of an answer of the process's port. */
+  async until(path: string, everyMs: number, test: (status: number, body: string) => boolean): Promise<number> {
+    const deadline = Date.now() + PROCESS_MS_MAX
+    while (Date.now() < deadline) {
+      try {
+        const response = await fetch(this.base + path)
+        if (test(response.status, await response.text())) return performance.timeOrigin + performance.now()
+      } catch (error) {
+        // not listening yet, or no more: its end tells which
+        if (this.child.exitCode !== null) throw error
+      }
+      await new Promise((resolve) => setTimeout(resolve, everyMs))
+    }
+    throw new Error(`${path} of the capture did not become what was waited for`)
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  const address = server.address()
+  await new Promise((closed) => server.close(closed))
+  if (address === null || typeof address === 'string') throw new Error('no free port')
+  return address.port
+}
