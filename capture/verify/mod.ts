@@ -32,4 +32,4 @@ export {
 } from './report.ts'
 export { ObjectReader, parseStreamName } from './rows.ts'
 export { coverageTable, summary } from './table.ts'
-export { type VerifyOptions, verifyBucket } from './verify.ts'
+export { listCoverage, type VerifyOptions, verifyBucket } from './verify.ts'

@@ -8,6 +8,8 @@ import { type CoverageDay, Findings, type VerifyProgress, type VerifyReport } fr
 export interface VerifyOptions {
   /** Told after each window. */
   readonly onProgress?: (progress: VerifyProgress) => void
+  /** For callers that verify often: workers that outlive the call. They stay the caller's to close. */
+  readonly decoder?: Decoder
 }
 
 /**
@@ -16,18 +18,31 @@ export interface VerifyOptions {
  * (BucketError): a store that cannot be read says nothing about its data.
  */
 export async function verifyBucket(bucket: Bucket, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const decoder = new Decoder()
+  const decoder = options.decoder ?? new Decoder()
   try {
     return await verifyWith(
       { bucket, decoder, tally: { manifests: 0, objects: 0, bytes: 0, rows: 0 } },
       options,
     )
   } finally {
-    await decoder.close()
+    if (options.decoder === undefined) await decoder.close()
   }
 }
 
-async function verifyWith(source: Source, { onProgress }: VerifyOptions): Promise<VerifyReport> {
+/**
+ * Coverage as the manifests tell it: no object is read, so that it takes seconds where a verification takes hours.
+ * Problems are those of manifests alone. Throws the bucket's errors.
+ */
+export async function listCoverage(bucket: Bucket, options: VerifyOptions = {}): Promise<VerifyReport> {
+  const source = { bucket, decoder: new Decoder(), tally: { manifests: 0, objects: 0, bytes: 0, rows: 0 } }
+  return await verifyWith(source, options, false)
+}
+
+async function verifyWith(
+  source: Source,
+  { onProgress }: VerifyOptions,
+  reads = true,
+): Promise<VerifyReport> {
   const findings = new Findings()
   const coverage: CoverageDay[] = []
   const { markets, strays } = await findMarkets(source.bucket)
@@ -40,7 +55,7 @@ async function verifyWith(source: Source, { onProgress }: VerifyOptions): Promis
       const { symbol } = market
       onProgress?.({ checked: { ...source.tally }, symbol, windows, windowsDone, problems: findings.size })
     }
-    const days = await new MarketCheck(source, market, findings, onWindow).check()
+    const days = await new MarketCheck(source, market, findings, onWindow, reads).check()
     // one by one: spread as arguments, the days of many symbols would be too many
     for (const day of days) coverage.push(day)
   }

@@ -1,19 +1,13 @@
 /** One window of one run: its objects, their rows, and its coverage. */
 import type { Manifest, ManifestObject } from '../ship/mod.ts'
-import { IdChain } from './chain.ts'
 import { coverageFault } from './coverage-object.ts'
 import { Feed } from './feed.ts'
 import { openObject, type Source } from './fetch.ts'
-import {
-  type Before,
-  type CoverageInterval,
-  coverageOf,
-  IntervalWalk,
-  type StreamCoverage,
-} from './intervals.ts'
-import { derivedFault, type LevelSlice, Rebuild } from './rebuild.ts'
+import { type CoverageInterval, coverageOf, IntervalWalk, type StreamCoverage } from './intervals.ts'
+import { derivedFault, type LevelSlice } from './rebuild.ts'
 import { Findings } from './report.ts'
 import { type Batch, type Lists, type ObjectReader, parseStreamName } from './rows.ts'
+import type { RunState } from './run-state.ts'
 import {
   type BooksColumns,
   booksView,
@@ -22,40 +16,6 @@ import {
   depthView,
   tradesView,
 } from './views.ts'
-
-/** What a stream carries from one window of its run to the next. */
-interface StreamState {
-  readonly chain: IdChain
-  before: Before
-  lastSeq: bigint
-}
-
-/** What a run carries from window to window; what is not right is forgotten. */
-export class RunState {
-  readonly streams = new Map<string, StreamState>()
-  readonly rebuild = new Rebuild()
-  /** The book of the window before is right. */
-  bookFollows = false
-  /** All that the run did before is known: its beginning, or a window that was there. */
-  contiguous = true
-
-  stream(name: string): StreamState {
-    let state = this.streams.get(name)
-    if (state === undefined) {
-      // a stream without a row before had no interval before, if the windows before are known
-      state = { chain: new IdChain(), before: this.contiguous ? null : undefined, lastSeq: -1n }
-      this.streams.set(name, state)
-    }
-    return state
-  }
-
-  /** The window is not there, or not right: the next one is held against nothing. */
-  forget(): void {
-    this.streams.clear()
-    this.bookFollows = false
-    this.contiguous = false
-  }
-}
 
 /** What came out of a window. */
 export interface WindowOutcome {

@@ -1,148 +1,17 @@
-/**
- * A tiny exchange in virtual time, and captures of it: real sessions, journals and recordings in one process. What it
- * sends is spelt as Binance USD-M spells it.
- */
-import { createHash } from 'node:crypto'
+/** Captures of the tiny exchange: real sessions, journals and recordings in one process, in virtual time. */
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { HaltReason } from '../../api/reasons.ts'
 import { exchangeByName } from '../../capture/exchange/mod.ts'
 import { segmentName } from '../../capture/journal/mod.ts'
 import { Run } from '../../capture/process/run.ts'
 import { type RecordOutcome, recordSegment } from '../../capture/record/mod.ts'
 import type { Input, SessionConfig, SnapshotRequest } from '../../capture/session/mod.ts'
-import {
-  keyOfManifest,
-  LocalBucket,
-  type Manifest,
-  parseTimeUs,
-  serialiseManifest,
-} from '../../capture/ship/mod.ts'
+import { keyOfManifest, LocalBucket, type Manifest, serialiseManifest } from '../../capture/ship/mod.ts'
+import { type Market, SYMBOL, sha256 } from './market.ts'
 
-export const START_US = parseTimeUs('2026-11-22T12:00:00.000000Z')
-export const SYMBOL = 'BTCUSDT'
-
-/** Mulberry32: the same seed gives the same market. */
-export function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-export function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
-}
-
-type Levels = Map<number, number>
-
-/** The market's truth: a book in ticks of 0.1, ids, trades. `nowUs` is everybody's clock. */
-export class Market {
-  nowUs: number
-  id = 1000
-  tradeId = 5000
-  readonly #random: () => number
-  readonly #bids: Levels = new Map()
-  readonly #asks: Levels = new Map()
-  #mid = 600_000
-
-  /** `depth`: levels a side; beyond 1000 a snapshot's reach is finite. */
-  constructor(startUs = START_US, depth = 30, seed = 7) {
-    this.nowUs = startUs
-    this.#random = random(seed)
-    for (let i = 1; i <= depth; i++) {
-      this.#bids.set(this.#mid - i, 1 + (i % 5))
-      this.#asks.set(this.#mid + i, 1 + (i % 7))
-    }
-  }
-
-  #ms(): number {
-    return Math.floor(this.nowUs / 1000)
-  }
-
-  /** One depth event: a few changes near the touch, ids that jump. */
-  depth(): string {
-    const previous = this.id
-    this.id += 1 + Math.floor(this.#random() * 9)
-    const bids: [string, string][] = []
-    const asks: [string, string][] = []
-    for (let i = 0; i < 3; i++) {
-      const distance = 1 + Math.floor(this.#random() * 12)
-      const qty = distance > 2 && this.#random() < 0.3 ? 0 : (100 + Math.floor(this.#random() * 900)) / 100
-      const isBid = this.#random() < 0.5
-      change(
-        isBid ? this.#bids : this.#asks,
-        this.#mid + (isBid ? -distance : distance),
-        qty,
-        isBid ? bids : asks,
-      )
-    }
-    return JSON.stringify({
-      e: 'depthUpdate',
-      E: this.#ms(),
-      T: this.#ms() - 3,
-      s: SYMBOL,
-      U: previous + 1,
-      u: this.id,
-      pu: previous,
-      b: bids,
-      a: asks,
-    })
-  }
-
-  trade(): string {
-    const id = ++this.tradeId
-    const side = this.#random() < 0.5
-    return JSON.stringify({
-      e: 'aggTrade',
-      E: this.#ms(),
-      s: SYMBOL,
-      a: id,
-      p: price(this.#mid),
-      q: '0.5',
-      f: id * 2,
-      l: id * 2 + 1,
-      T: this.#ms() - 1,
-      m: side,
-    })
-  }
-
-  mark(): string {
-    return JSON.stringify({
-      e: 'markPriceUpdate',
-      E: this.#ms(),
-      s: SYMBOL,
-      p: '60000.1',
-      i: '60000.2',
-      P: '0',
-      r: '0.0001',
-      T: this.#ms() + 3_600_000,
-    })
-  }
-
-  snapshot(limit: number): string {
-    const side = (levels: Levels, sign: number) =>
-      [...levels]
-        .sort(([a], [b]) => (a - b) * sign)
-        .slice(0, limit)
-        .map(([tick, qty]) => [price(tick), String(qty)])
-    const [bids, asks] = [side(this.#bids, -1), side(this.#asks, 1)]
-    return JSON.stringify({ lastUpdateId: this.id, E: this.#ms(), T: this.#ms() - 2, bids, asks })
-  }
-}
-
-function price(tick: number): string {
-  return (tick / 10).toFixed(1)
-}
-
-function change(side: Levels, tick: number, qty: number, into: [string, string][]): void {
-  if (qty === 0) side.delete(tick)
-  else side.set(tick, qty)
-  into.push([price(tick), String(qty)])
-}
+export { Market, sha256 } from './market.ts'
 
 /** One capture process: a run that is fed by hand. */
 export class Capture {
@@ -174,7 +43,7 @@ export class Capture {
       clock: { now: () => market.nowUs + skewUs, anchor: () => {} },
       requests: { fetch: (request) => this.#asked.push(request), reconnect: () => {} },
       onHalt: (reason, message) => {
-        throw new Error(`${reason}: ${message}`)
+        if (reason !== options.halts) throw new Error(`${reason}: ${message}`)
       },
       onWindow: () => {},
       onJournalError: (error) => {
@@ -266,6 +135,8 @@ export interface CaptureOptions {
   readonly bookLevels?: number
   readonly skewUs?: number
   readonly rotationSeconds?: number
+  /** The halt that is meant to come; any other one is a fault of the test. */
+  readonly halts?: HaltReason
 }
 
 async function put(
