@@ -2,7 +2,7 @@
  * `npm run demo`: a simulated exchange, `l2cap run` against it, two faults, and the proof that the data tells of
  * both. Ends with 0 only where it does.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { EXIT_DRAINED, EXIT_INTERNAL_ERROR, EXIT_WRONG_CALL } from '../api/reasons.ts'
 import { CallError } from '../capture/cli/call.ts'
@@ -60,12 +60,30 @@ function keep(child: Child): void {
   children.push(child)
 }
 
-/** Removes what an earlier demo left. */
+/** Removes what an earlier demo left. Throws CallError while that one runs. */
 function freshDirectory(): boolean {
+  const noteFile = join(DIRECTORY, 'pid')
   const replaced = existsSync(DIRECTORY)
+  const pid = existsSync(noteFile) ? Number(readFileSync(noteFile, 'utf8')) : 0
+  if (pid > 0 && isAlive(pid)) {
+    throw new CallError(
+      `another demo runs as process ${pid} and uses ${shown(DIRECTORY)}; wait for it, or end it`,
+    )
+  }
   rmSync(DIRECTORY, { recursive: true, force: true })
   mkdirSync(DIRECTORY, { recursive: true })
+  writeFileSync(noteFile, String(process.pid))
+  process.once('exit', () => rmSync(noteFile, { force: true }))
   return replaced
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false // nobody has that number, or nobody who is ours
+  }
 }
 
 /** A path as the shell of whoever started this sees it. */
@@ -212,9 +230,10 @@ main().then(
     await cleanUp()
     const isCallError = error instanceof CallError
     const isKnown = isCallError || error instanceof ExchangeError
+    const isWrongCall = isCallError || (error instanceof ExchangeError && error.exitCode === EXIT_WRONG_CALL)
     process.stderr.write(
       `demo: ${isKnown ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
     )
-    process.exit(isCallError ? EXIT_WRONG_CALL : EXIT_INTERNAL_ERROR)
+    process.exit(isWrongCall ? EXIT_WRONG_CALL : EXIT_INTERNAL_ERROR)
   },
 )

@@ -25,9 +25,12 @@ const DURATION_MS_MAX = 24 * 86_400_000
 
 type Options = NonNullable<ParseArgsConfig['options']>
 
-/** Options and positionals of a command. Throws CallError for an option that is unknown, doubled or without value. */
-export function readCall<const O extends Options>(command: string, args: readonly string[], options: O) {
-  const see = `see l2cap ${command} --help`
+/**
+ * Options and positionals of a command; `program` is how it is called, such as `l2cap run`. Throws CallError for an
+ * option that is unknown, doubled or without value.
+ */
+export function readCall<const O extends Options>(program: string, args: readonly string[], options: O) {
+  const see = `see ${program} --help`
   const { values, positionals, tokens } = parseLoosely(args, options)
   const seen = new Set<string>()
   for (const token of tokens) {

@@ -17,7 +17,7 @@ Exit codes: 0 done, 1 the file is none of ours or cannot be trusted, 2 wrong cal
 `
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { positionals } = readCall('inspect', args, {})
+  const { positionals } = readCall('l2cap inspect', args, {})
   const path = onePath('inspect', positionals, 'a file')
   await requireFile(path)
   const { InspectError, inspectFile, inspectionOf } = await import('../inspect/mod.ts')

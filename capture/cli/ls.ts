@@ -19,7 +19,7 @@ Exit codes: 0 done, 1 a manifest cannot be read (it is named), 2 wrong call.
 `
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { positionals } = readCall('ls', args, {})
+  const { positionals } = readCall('l2cap ls', args, {})
   const path = onePath('ls', positionals, 'the directory of the data')
   await requireDirectory(path)
   const [{ coverageOfManifests }, { coverageTable }, { LocalBucket }] = await Promise.all([

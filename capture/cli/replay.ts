@@ -23,7 +23,7 @@ Exit codes: 0 all recorded, 1 a segment is empty, does not replay to its own end
 `
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readCall('replay', args, { out: { type: 'string' } })
+  const { values, positionals } = readCall('l2cap replay', args, { out: { type: 'string' } })
   if (positionals.length === 0) throw new CallError('l2cap replay needs a segment; see l2cap replay --help')
   if (values.out === undefined)
     throw new CallError('--out is missing; give the directory that the data goes to')

@@ -62,7 +62,9 @@ export function reportOf(report: Report | undefined, startedMs: number): Report 
 }
 
 function explain({ code, signal, lastWords, report }: ProcessEnd): { reason: string; message: string } {
-  if (report !== undefined) return { reason: report.reason, message: report.message }
+  // a process that could not begin says so by its exit; its report only tells that it left again
+  if (report !== undefined && report.exitCode === code)
+    return { reason: report.reason, message: report.message }
   if (signal !== null) return { reason: 'Killed', message: `the process was ended by ${signal}` }
   const halts = Object.keys(HALT_EXIT_CODES) as HaltReason[]
   const halt = halts.find((name) => HALT_EXIT_CODES[name] === code)

@@ -42,7 +42,7 @@ Exit codes: 0 ended in order, 1 a symbol ended for good (its reason is told), 2 
 export async function run(args: readonly string[]): Promise<number> {
   // the schemas are loaded after a look at the words of the call
   const { planRun, RUN_OPTIONS } = await import('./run-plan.ts')
-  const { values, positionals } = readCall('run', args, RUN_OPTIONS)
+  const { values, positionals } = readCall('l2cap run', args, RUN_OPTIONS)
   const plan = await planRun(values, positionals)
   const [{ Fleet }, { PipeView, TerminalView }, { closingLines }] = await Promise.all([
     import('./fleet.ts'),

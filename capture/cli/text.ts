@@ -37,7 +37,7 @@ function endedText(event: RunEvent & { readonly event: 'ended' }): string {
     case 'ended': {
       const left =
         unshippedBytes > 0 ? `; ${bytesText(unshippedBytes)} wait in the spool for the next start` : ''
-      return `${symbol}  ended: ${message}${left}`
+      return `${symbol}  ${message}${left}`
     }
     case 'restart':
       return `${symbol}  ${reason}: ${message}; starts again ${delayMs === 0 ? 'at once' : `in ${delayMs / 1000} s`}`

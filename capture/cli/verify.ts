@@ -25,7 +25,7 @@ Exit codes: 0 all that is there is right, 1 problems (or data that cannot be rea
 `
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readCall('verify', args, { json: { type: 'boolean' } })
+  const { values, positionals } = readCall('l2cap verify', args, { json: { type: 'boolean' } })
   const path = onePath('verify', positionals, 'the directory of the data')
   await requireDirectory(path)
   const [{ coverageTable, summary, verifyBucket }, { BucketError, LocalBucket }] = await Promise.all([

@@ -1,5 +1,4 @@
 /** Where events go: a terminal that a person watches, or a pipe that a program reads. */
-import type { WriteStream } from 'node:tty'
 import type { RunEvent, SymbolStatus } from './events.ts'
 import { lineOf, liveLines } from './text.ts'
 
@@ -13,6 +12,13 @@ export interface View {
   close(): void
 }
 
+/** What of a terminal is used. */
+export interface Screen {
+  readonly columns?: number
+  readonly rows?: number
+  write(text: string): unknown
+}
+
 export interface ViewOptions {
   readonly verbose: boolean
   readonly statuses: () => readonly SymbolStatus[]
@@ -20,12 +26,12 @@ export interface ViewOptions {
 
 /** Events as lines that stay, and below them one live line a symbol, drawn in place. */
 export class TerminalView implements View {
-  readonly #out: WriteStream
+  readonly #out: Screen
   readonly #options: ViewOptions
   readonly #timer: NodeJS.Timeout
   #drawn = 0
 
-  constructor(out: WriteStream, options: ViewOptions) {
+  constructor(out: Screen, options: ViewOptions) {
     this.#out = out
     this.#options = options
     this.#timer = setInterval(() => this.#draw(''), REDRAW_MS)

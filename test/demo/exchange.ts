@@ -28,6 +28,13 @@ export interface Exchange extends z.infer<typeof Ready> {
 /** The exchange could not be started; the message is its own. */
 export class ExchangeError extends Error {
   readonly code = 'ExchangeFailed'
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number) {
+    super(message)
+    this.name = 'ExchangeError'
+    this.exitCode = exitCode
+  }
 }
 
 /** Starts the exchange. `keep` gets every process as it is started. Throws ExchangeError. */
@@ -59,14 +66,15 @@ async function start(
 ): Promise<Exchange> {
   const { promise, resolve, reject } = Promise.withResolvers<z.infer<typeof Ready>>()
   let isReady = false
-  const child = new Child('test/sim/main.ts', args, (line) => {
+  const child = new Child('test/demo/exchange-process.ts', args, (line) => {
     if (isReady) return onEvent(Event.parse(JSON.parse(line)))
     isReady = true
     resolve(Ready.parse(JSON.parse(line)))
   })
   keep(child)
-  void child.ended.then(() =>
-    reject(new ExchangeError(child.stderr.trim() || 'the simulated exchange ended at once')),
-  )
+  void child.ended.then((exitCode) => {
+    const said = child.stderr.trim().replace(/^sim: /, '')
+    reject(new ExchangeError(said || 'the simulated exchange ended at once', exitCode))
+  })
   return { ...(await promise), speed, stop: () => child.stop() }
 }

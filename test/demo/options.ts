@@ -37,7 +37,7 @@ export interface DemoOptions {
 
 /** Options, or `help` where it was asked for. Throws CallError. */
 export function demoOptions(args: readonly string[]): DemoOptions | 'help' {
-  const { values, positionals } = readCall('demo', args, {
+  const { values, positionals } = readCall('npm run demo --', args, {
     seed: { type: 'string' },
     faults: { type: 'string' },
     recording: { type: 'string' },
