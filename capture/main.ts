@@ -13,6 +13,8 @@ import { PortError, serve } from './serve/mod.ts'
 import { BucketError } from './ship/mod.ts'
 
 const STATUS_EVERY_MS = 500
+/** How long a process whose parent is gone goes on shipping; the next start ships the rest. */
+const ORPHAN_DRAINS_MS = 30_000
 
 function readConfig(): ProcessConfig {
   const file = process.argv[2]
@@ -39,16 +41,17 @@ function isUserError(error: unknown): error is Error {
 async function main(): Promise<number> {
   const config = readConfig()
   const log = await makeLog({ exchange: config.exchange, symbol: config.symbol }, process.stdout.isTTY)
-  const capture = await Capture.start(config, log)
+  let started: Capture | undefined
   if (config.port !== undefined) {
-    try {
-      const server = await serve(config.host, config.port, capture)
-      server.unref()
-    } catch (error) {
-      await capture.leave()
-      throw error
-    }
+    // before anything is touched: a port in use leaves no trace in the spool
+    const server = await serve(config.host, config.port, {
+      ready: () => started?.ready() ?? false,
+      status: async () => (await started?.status()) ?? { state: 'starting', symbol: config.symbol },
+    })
+    server.unref()
   }
+  const capture = await Capture.start(config, log)
+  started = capture
   const stop = () => {
     process.off('SIGTERM', stop).off('SIGINT', stop)
     const leave = () => void capture.leave()
@@ -70,8 +73,11 @@ function tellParent(capture: Capture): void {
       () => undefined, // the spool changed under the count; the next one comes in half a second
     )
   setInterval(tell, STATUS_EVERY_MS).unref()
-  // a parent that dies takes its captures along in order
-  process.once('disconnect', () => process.emit('SIGTERM', 'SIGTERM'))
+  // a parent that dies takes its captures along in order, and not for ever where the bucket cannot be reached
+  process.once('disconnect', () => {
+    process.emit('SIGTERM', 'SIGTERM')
+    setTimeout(() => void capture.leave(), ORPHAN_DRAINS_MS).unref()
+  })
 }
 
 main().then(

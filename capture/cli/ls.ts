@@ -15,22 +15,23 @@ suspect: withdrawn after a mistake was found; missing: the rest between the firs
 Example:
   l2cap ls ./data
 
-Exit codes: 0 done, 1 a manifest cannot be read (it is named), 2 wrong call.
+Exit codes: 0 done, 1 a manifest is missing or damaged (it is named), 2 wrong call.
 `
 
 export async function run(args: readonly string[]): Promise<number> {
   const { positionals } = readCall('l2cap ls', args, {})
   const path = onePath('ls', positionals, 'the directory of the data')
   await requireDirectory(path)
-  const [{ coverageOfManifests }, { coverageTable }, { LocalBucket }] = await Promise.all([
-    import('./manifest-coverage.ts'),
+  const [{ coverageTable, listCoverage }, { LocalBucket }] = await Promise.all([
     import('../verify/mod.ts'),
     import('../ship/mod.ts'),
   ])
-  const { days, manifests, unreadable } = await coverageOfManifests(new LocalBucket(path))
-  if (manifests === 0 && unreadable.length === 0) throw noManifest(path)
-  if (manifests > 0) process.stdout.write(`${coverageTable(days).join('\n')}\n`)
-  for (const { key, why } of unreadable)
-    process.stderr.write(`l2cap: ${key} is left out: ${why}; see l2cap verify ${path}\n`)
-  return unreadable.length === 0 ? 0 : 1
+  const { checked, coverage, problems } = await listCoverage(new LocalBucket(path))
+  const damaged = problems.filter(({ kind }) => kind.startsWith('manifest_'))
+  if (checked.manifests === 0 && damaged.length === 0) throw noManifest(path)
+  if (checked.manifests > 0) process.stdout.write(`${coverageTable(coverage).join('\n')}\n`)
+  for (const { kind, key, detail } of damaged) {
+    process.stderr.write(`l2cap: ${key} (${kind}): ${detail}; see l2cap verify ${path}\n`)
+  }
+  return damaged.length === 0 ? 0 : 1
 }

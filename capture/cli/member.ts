@@ -83,8 +83,7 @@ export class Member {
       gaps: this.#past.gaps + (status?.gaps ?? 0),
       restarts: Math.max(0, this.#attempts - 1),
       windows: this.#windows,
-      // the spool counts the open one too
-      windowsWaiting: Math.max(0, (status?.spool.windowsWaiting ?? 0) - 1),
+      windowsWaiting: status?.spool.windowsWaiting ?? 0,
       unshippedBytes: status?.spool.unshippedBytes ?? 0,
       ship: status?.ship.state ?? '',
     }

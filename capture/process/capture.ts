@@ -93,13 +93,14 @@ export class Capture {
       timers: { nowMs: Date.now, setTimer: nodeTimers.after },
       random: Math.random,
       log,
+      onDamaged: (name, why) => this.#windows.remake(name, why),
     })
     this.#windows = new Windows({
       spool,
       recorder: this.#recorder,
       shipper: this.#shipper,
       log,
-      wait: (ms) => new Promise((done) => nodeTimers.after(ms, done)),
+      wait,
       onMismatch: (_run, detail) => void this.#halt('ReplayMismatch', detail),
     })
     this.#feed = new Feed({
@@ -130,7 +131,8 @@ export class Capture {
     this.#log.info({ run: this.#runId, spool: this.#spool.directory, version: VERSION }, 'capture starts')
     await this.#windows.recover(left)
     this.#shipper.start()
-    this.#feed.start()
+    // a journal that fails at once (a full disk) has ended this process before it connected
+    if (!this.#ending) this.#feed.start()
   }
 
   /** Ends in order: closes the window, records and ships everything, however long that takes. */
@@ -184,8 +186,10 @@ export class Capture {
     this.#log.error({ reason, run: this.#runId }, `halt ${reason}: ${message}`)
     try {
       await this.#close().catch(() => undefined) // a dead journal: its error is the halt's reason
-      await this.#windows.settled()
-      await this.#shipper.drain(HALT_SHIP_MS)
+      const deadline = performance.now() + HALT_SHIP_MS
+      // a full disk may keep the recorder waiting until somebody makes room: the next start goes on
+      await Promise.race([this.#windows.settled(), wait(HALT_SHIP_MS)])
+      await this.#shipper.drain(Math.max(0, deadline - performance.now()))
       await this.#finish(reason, message, HALT_EXIT_CODES[reason])
     } catch (error) {
       await this.fail(error)
@@ -195,6 +199,7 @@ export class Capture {
   async #finish(reason: string, message: string, exitCode: number): Promise<void> {
     if (this.#finished) return
     this.#finished = true
+    this.#windows.stop()
     await this.#shipper.stop()
     await this.#recorder.close()
     const { unshippedBytes, quarantinedBytes } = await this.#spool.usage()
@@ -268,13 +273,18 @@ export class Capture {
         bytes: usage.bytes,
         unshippedBytes: usage.unshippedBytes,
         quarantinedBytes: usage.quarantinedBytes,
-        windowsWaiting: usage.windows,
+        // the open one waits for nothing yet
+        windowsWaiting: Math.max(0, usage.windows - (this.#run.ended ? 0 : 1)),
       },
       ship: { state: ship.state, reason: ship.reason, lastCommit: ship.lastCommit },
       clock: { offsetMs: feed.clock === null ? null : feed.clock.offsetMs },
       halts: this.#previous === undefined ? [] : [{ reason: this.#previous.reason, at: this.#previous.at }],
     }
   }
+}
+
+function wait(ms: number): Promise<void> {
+  return new Promise((done) => nodeTimers.after(ms, done))
 }
 
 async function makeSpoolDirectory(dir: string): Promise<void> {

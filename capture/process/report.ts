@@ -50,9 +50,10 @@ export async function writeReport(
   let text = JSON.stringify(bounded)
   if (Buffer.byteLength(text) > REPORT_BYTES_MAX)
     text = JSON.stringify({ ...bounded, message: bounded.message.slice(0, 300) })
+  // the kubelet's copy first: a full spool must not keep it from saying so
+  if (terminationLog !== undefined) await writeFile(terminationLog, text)
   await writeFile(`${path}.new`, text)
   await rename(`${path}.new`, path)
-  if (terminationLog !== undefined) await writeFile(terminationLog, text)
   return text
 }
 

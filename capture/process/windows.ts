@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
+import { readdir, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Logger } from 'pino'
-import { cutTornTail, type RecoveredSegments } from '../journal/mod.ts'
+import { cutTornTail, parseSegmentName, type RecoveredSegments } from '../journal/mod.ts'
 import { RecordError, type Recorder } from '../record/mod.ts'
-import { type Shipper, type Spool, syncPath, systemCode, windowName } from '../ship/mod.ts'
+import { parseWindowName, type Shipper, type Spool, syncPath, systemCode, windowName } from '../ship/mod.ts'
 
 /** Delays before a recording that failed is tried again. */
 const RETRY_DELAY_MS_MIN = 1000
@@ -29,8 +29,9 @@ export class Windows {
   #queue: Promise<void> = Promise.resolve()
   #waiting = 0
   #stopping = false
-  /** Runs of which nothing is published any more. */
-  readonly #quarantined = new Set<string>()
+  readonly #stopped = Promise.withResolvers<void>()
+  /** Runs of which nothing is published any more from this window on: its replay could not be vouched for. */
+  readonly #quarantined = new Map<string, number>()
 
   constructor(options: WindowsOptions) {
     this.#options = options
@@ -49,17 +50,31 @@ export class Windows {
     const { spool, log } = this.#options
     const { segments, foreign } = found
     for (const path of foreign) log.warn({ path }, 'a file that is not ours lies in the journal: left alone')
-    for (const segment of segments) {
-      const cut = await cutTornTail(segment.path)
-      if (cut.done !== 'cut') continue
-      const { aside, tailBytes } = cut
-      log.warn({ segment: basename(segment.path), aside, tailBytes }, 'cut a torn tail; it is kept aside')
+    for (const name of await readdir(spool.paths.quarantine)) {
+      const position = parseSegmentName(name)
+      if (position !== undefined) this.#stopPublishing(position.run, position.window)
     }
+    for (const { path } of segments) await this.#cutTail(path)
     const sealed = new Set(
       (await spool.listWindows()).filter((window) => window.hasSealed).map(({ name }) => name),
     )
     for (const { run, window } of segments) {
       if (!sealed.has(windowName(run, window))) this.add(run, window)
+    }
+  }
+
+  /** A full disk keeps a tail where it is: it is read past in any case, and shipping is what makes room. */
+  async #cutTail(path: string): Promise<void> {
+    const { log } = this.#options
+    const segment = basename(path)
+    try {
+      const cut = await cutTornTail(path)
+      if (cut.done !== 'cut') return
+      const { aside, tailBytes } = cut
+      log.warn({ segment, aside, tailBytes }, 'cut a torn tail; it is kept aside')
+    } catch (error) {
+      if (!['ENOSPC', 'EDQUOT'].includes(systemCode(error))) throw error
+      log.warn({ segment }, 'no room to keep a torn tail aside: it is left where it is')
     }
   }
 
@@ -72,6 +87,24 @@ export class Windows {
     })
   }
 
+  /**
+   * The sealed files of a window are damaged: records it again from its segment. Resolves to whether that was
+   * done; where the segment is gone the files stay as they are, and nothing of the window is published.
+   */
+  async remake(name: string, why: string): Promise<boolean> {
+    const { spool, log } = this.#options
+    const id = parseWindowName(name)
+    if (id === undefined || this.#stopping) return false
+    if (!(await spool.unsealWindow(name))) {
+      log.error({ window: name }, `sealed files are damaged and the segment is gone, they are kept: ${why}`)
+      return false
+    }
+    log.error({ window: name }, `sealed files are damaged, the window is recorded again: ${why}`)
+    this.add(id.run, id.window)
+    await this.#queue
+    return !this.#stopping
+  }
+
   /** Resolves when all that was added is sealed. */
   async settled(): Promise<void> {
     await this.#queue
@@ -80,6 +113,7 @@ export class Windows {
   /** What waits stays for the next start. */
   stop(): void {
     this.#stopping = true
+    this.#stopped.resolve()
   }
 
   async #untilSealed(run: string, window: number): Promise<void> {
@@ -90,7 +124,7 @@ export class Windows {
       delayMs = Math.min(delayMs * 2, RETRY_DELAY_MS_MAX)
     ) {
       try {
-        return await this.#seal(run, name)
+        return await this.#seal(run, window, name)
       } catch (error) {
         const { message, code } =
           error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error), code: '' }
@@ -100,31 +134,44 @@ export class Windows {
         )
         if (!(error instanceof RecordError) && systemCode(error) === undefined) throw error
       }
-      await this.#options.wait(delayMs)
+      await Promise.race([this.#options.wait(delayMs), this.#stopped.promise])
     }
   }
 
-  async #seal(run: string, name: string): Promise<void> {
+  async #seal(run: string, window: number, name: string): Promise<void> {
     const { spool, recorder, shipper, log } = this.#options
-    if (this.#quarantined.has(run)) return this.#quarantine(name)
     if (!existsSync(spool.segmentPath(name))) {
       return log.error(
         { window: name },
         'the segment of this window is gone: somebody deleted it, its data is lost',
       )
     }
+    if (window >= (this.#quarantined.get(run) ?? Number.POSITIVE_INFINITY)) {
+      log.error({ window: name }, 'quarantined: it descends from a window whose replay is not vouched for')
+      return await this.#putAside(name, 'quarantine')
+    }
     const outDir = await spool.makeTmp(name)
     try {
       const outcome = await recorder.record({ segmentPath: spool.segmentPath(name), outDir, prefix: '' })
+      if (outcome.outcome === 'empty' && outcome.damaged) {
+        log.error(
+          { window: name },
+          `nothing of this segment can be read, it is kept aside: ${outcome.detail}`,
+        )
+        return await this.#putAside(name, 'torn')
+      }
       if (outcome.outcome === 'empty') {
         log.warn({ window: name }, `nothing was captured in this segment: ${outcome.detail}`)
         return await spool.dropWindow(name)
       }
       if (outcome.outcome === 'mismatch') {
         log.error({ window: name }, `quarantined: ${outcome.detail}`)
-        this.#quarantined.add(run)
-        await this.#quarantine(name)
+        await this.#putAside(name, 'quarantine')
+        this.#stopPublishing(run, window)
         return this.#options.onMismatch(run, outcome.detail)
+      }
+      if (outcome.damage !== '') {
+        log.error({ window: name }, `the journal is damaged, coverage ends there: ${outcome.damage}`)
       }
       await spool.sealWindow(outDir, name)
       const rows = Object.fromEntries(outcome.manifest.objects.map(({ stream, rows }) => [stream, rows]))
@@ -135,11 +182,19 @@ export class Windows {
     }
   }
 
-  async #quarantine(name: string): Promise<void> {
-    const { paths } = this.#options.spool
-    const from = this.#options.spool.segmentPath(name)
-    await rename(from, join(paths.quarantine, basename(from)))
-    await syncPath(paths.quarantine)
+  #stopPublishing(run: string, window: number): void {
+    this.#quarantined.set(run, Math.min(window, this.#quarantined.get(run) ?? window))
+  }
+
+  /** Moves a segment out of the journal, to where nobody deletes it. */
+  async #putAside(name: string, where: 'quarantine' | 'torn'): Promise<void> {
+    const { spool } = this.#options
+    const { paths } = spool
+    const from = spool.segmentPath(name)
+    // a whole segment is a tail that was cut at byte 0
+    const to = where === 'torn' ? `${basename(from)}.0.torn` : basename(from)
+    await rename(from, join(paths[where], to))
+    await syncPath(paths[where])
     await syncPath(paths.journal)
   }
 }
