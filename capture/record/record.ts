@@ -34,11 +34,20 @@ export interface RecordOptions {
 }
 
 export type RecordOutcome =
-  | { readonly outcome: 'recorded'; readonly manifest: Manifest; readonly end: SegmentEnd['end'] }
+  /** `damage`: what stopped the replay in the middle of a damaged segment; empty where nothing did. */
+  | {
+      readonly outcome: 'recorded'
+      readonly manifest: Manifest
+      readonly end: SegmentEnd['end']
+      readonly damage: string
+    }
   /** Replay by the version that wrote the segment did not end in the trailer's state. */
   | { readonly outcome: 'mismatch'; readonly detail: string }
-  /** The process died before the segment's first input was whole: nothing was captured in it. */
-  | { readonly outcome: 'empty'; readonly detail: string }
+  /**
+   * The process died before the segment's first input was whole: nothing was captured in it. Or, `damaged`: its
+   * beginning cannot be read, and so nothing of what it may hold: such a segment must be kept.
+   */
+  | { readonly outcome: 'empty'; readonly detail: string; readonly damaged: boolean }
 
 /** A file that does not hold what was written to it. */
 export class SealError extends Error {
@@ -60,14 +69,17 @@ export async function recordSegment(options: RecordOptions): Promise<RecordOutco
   const { header, checkpoint } = reader
   if (header === undefined || checkpoint === undefined) {
     await reader.close()
-    return { outcome: 'empty', detail: `${options.segmentPath} ends before its checkpoint` }
+    const { end } = reader
+    if (end?.end === 'corrupt') return { outcome: 'empty', detail: end.detail, damaged: true }
+    return { outcome: 'empty', detail: `${options.segmentPath} ends before its checkpoint`, damaged: false }
   }
   const config = SessionConfig.parse(header.session)
   const files = new Files(options.outDir, header, config)
   const replay = new Replay(header, config, checkpoint, files)
   const end = await replay.run(reader)
-  if (replay.inputs === 0 && end.end !== 'sealed') {
-    return { outcome: 'empty', detail: `${options.segmentPath} ends before its first input` }
+  // one that is damaged at its first input is recorded all the same: its coverage says what ended there
+  if (replay.inputs === 0 && end.end === 'torn') {
+    return { outcome: 'empty', detail: `${options.segmentPath} ends before its first input`, damaged: false }
   }
   const sameVersion = header.writtenBy === VERSION
   const hash = replay.session.hash()
@@ -97,7 +109,7 @@ export async function recordSegment(options: RecordOptions): Promise<RecordOutco
     overlaps: false,
   })
   await writeFile(join(options.outDir, MANIFEST_FILE), serialiseManifest(manifest), { flag: 'wx' })
-  return { outcome: 'recorded', manifest, end: end.end }
+  return { outcome: 'recorded', manifest, end: end.end, damage: end.end === 'corrupt' ? end.detail : '' }
 }
 
 /** One pass over a segment: the session, its inputs, its rows into files. */

@@ -1,6 +1,9 @@
 import { Worker } from 'node:worker_threads'
 import type { RecordOptions, RecordOutcome } from './record.ts'
 
+/** A worker without work ends after this long: its encoder holds over 100 MB, a new one costs half a second. */
+const IDLE_MS_MAX = 10_000
+
 /** A recording that failed; the segment stays and is tried again. */
 export class RecordError extends Error {
   readonly code: string
@@ -12,16 +15,27 @@ export class RecordError extends Error {
   }
 }
 
+/**
+ * Records one segment here and now; see `recordSegment` in record.ts. Its encoder is loaded with the first call: a
+ * process that records in a worker never holds it in its own thread.
+ */
+export async function recordSegment(options: RecordOptions): Promise<RecordOutcome> {
+  const record = await import('./record.ts')
+  return record.recordSegment(options)
+}
+
 type Answer =
   | { readonly outcome: RecordOutcome }
   | { readonly error: { readonly message: string; readonly code: string } }
 
 /**
  * Records segments in a worker thread, one after another, so that encoding never holds up a socket. The worker
- * starts with the first segment. A worker that fails is replaced: a trap leaves its encoder dead.
+ * starts with the first segment and ends when there was none for a while. A worker that fails is replaced: a trap
+ * leaves its encoder dead.
  */
 export class Recorder {
   #worker: Worker | undefined
+  #idle: NodeJS.Timeout | undefined
   #last: Promise<unknown> = Promise.resolve()
 
   /** Throws RecordError. */
@@ -37,12 +51,14 @@ export class Recorder {
   }
 
   async #discard(): Promise<void> {
+    clearTimeout(this.#idle)
     const worker = this.#worker
     this.#worker = undefined
     await worker?.terminate()
   }
 
   async #one(options: RecordOptions): Promise<RecordOutcome> {
+    clearTimeout(this.#idle)
     const worker = this.#worker ?? new Worker(new URL('./worker.ts', import.meta.url))
     this.#worker = worker
     const { promise, resolve } = Promise.withResolvers<Answer>()
@@ -58,7 +74,10 @@ export class Recorder {
     worker.off('message', resolve)
     worker.off('error', onError)
     worker.off('exit', onExit)
-    if ('outcome' in answer) return answer.outcome
+    if ('outcome' in answer) {
+      this.#idle = setTimeout(() => void this.#discard(), IDLE_MS_MAX).unref()
+      return answer.outcome
+    }
     await this.#discard()
     throw new RecordError(answer.error.message, answer.error.code)
   }

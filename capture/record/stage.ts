@@ -15,7 +15,8 @@ import {
   tableToIPC,
   Utf8,
 } from 'apache-arrow'
-import { arrowSchema, type Column, listItem } from './columns.ts'
+import { arrowSchema, listItem } from './arrow.ts'
+import type { Column } from './columns.ts'
 
 /** Rows of a row group: what is in memory before it is written. */
 export const ROW_GROUP_ROWS = 8192

@@ -2,7 +2,7 @@
  * The loop that empties the spool into the bucket: sealed windows, oldest first, one at a time, for ever.
  * A window that cannot be shipped holds up those behind it: order is what hand-overs and readers rely on.
  */
-import type { Bucket } from './bucket.ts'
+import { type Bucket, BucketError } from './bucket.ts'
 import { type CommitHooks, commitWindow } from './commit.ts'
 import { type Failure, failureOf, retryDelayMs } from './retry.ts'
 import type { Spool, SpoolWindow } from './spool.ts'
@@ -31,7 +31,15 @@ export interface ShipperOptions {
   readonly log: ShipLog
   readonly onState?: (state: ShipState) => void
   readonly hooks?: Pick<CommitHooks, 'onStep'>
+  /**
+   * Called where a window that the bucket does not hold has sealed files that are not what was sealed. Resolves
+   * to true once it was sealed anew; to false where that is not possible: it then stays, and is tried again.
+   */
+  readonly onDamaged?: (name: string, why: string) => Promise<boolean>
 }
+
+/** Codes of a commit that met damaged sealed files. */
+const SEALED_DAMAGED: readonly string[] = ['local_altered', 'local_missing', 'local_manifest']
 
 /** For `/status`. `waiting` lasts from the first failure to the next success, through all tries between. */
 export interface ShipState {
@@ -75,6 +83,8 @@ export class Shipper {
   #wake: (() => void) | undefined
   #attempt = 0
   #failedClass: Failure['class'] | undefined
+  /** The window that was sealed anew last: if that did not help, the next time comes after a delay. */
+  #remade = ''
   readonly #idleWaiters = new Set<() => void>()
 
   constructor(options: ShipperOptions) {
@@ -154,7 +164,7 @@ export class Shipper {
 
   /** Ships the oldest sealed window, or waits for one. */
   async #shipNext(): Promise<void> {
-    const { spool, bucket, log } = this.#options
+    const { spool, log } = this.#options
     // Cleared before looking: a window sealed from here on wakes the wait below.
     this.#woken = false
     const waiting = (await spool.listWindows()).filter((window) => window.hasSealed)
@@ -167,12 +177,29 @@ export class Shipper {
     }
     if (this.#state.state === 'waiting') this.#setState({ waitingWindows: waiting.length })
     else this.#enter('shipping', null, waiting.length)
-    const outcome = await commitWindow(bucket, spool, oldest.name, this.#hooks(oldest))
+    const outcome = await this.#commit(oldest)
+    if (outcome === 'remade') return
     await spool.dropWindow(oldest.name)
     this.#counts[outcome] += 1
     this.#setState({ lastCommit: this.#now() })
     this.#succeeded('shipping', waiting.length - 1)
     log.info({ window: oldest.name, outcome }, 'window shipped')
+  }
+
+  /** Commits; damaged sealed files are made anew first, once before each delay. */
+  async #commit(window: SpoolWindow): Promise<'committed' | 'already' | 'remade'> {
+    const { bucket, spool, onDamaged } = this.#options
+    const { name } = window
+    try {
+      return await commitWindow(bucket, spool, name, this.#hooks(window))
+    } catch (error) {
+      const damaged = error instanceof BucketError && SEALED_DAMAGED.includes(error.code)
+      const again = this.#remade === name
+      this.#remade = damaged && !again ? name : ''
+      if (!damaged || again || onDamaged === undefined) throw error
+      if (await onDamaged(name, error.message)) return 'remade'
+      throw error
+    }
   }
 
   async #waitAfter(failure: Failure): Promise<void> {

@@ -153,9 +153,7 @@ export class Spool {
         onStep?.('parquet_removed', name)
       }
       await syncPath(sealed)
-      const going = path.join(this.paths.tmp, `${name}-dropped-${randomBytes(4).toString('hex')}`)
-      await fs.rename(sealed, going)
-      await syncPath(this.paths.sealed)
+      const going = await this.#unseal(name)
       onStep?.('unsealed', name)
       await fs.rm(going, { recursive: true, force: true })
       onStep?.('sealed_removed', name)
@@ -163,6 +161,26 @@ export class Spool {
     await fs.rm(this.segmentPath(name), { force: true })
     await syncPath(this.paths.journal)
     onStep?.('segment_removed', name)
+  }
+
+  /**
+   * Takes back the seal of a window whose sealed files are damaged, so that it is recorded again from its
+   * segment. False, and nothing is touched, where the segment is gone: the sealed files are all there is.
+   */
+  async unsealWindow(name: string): Promise<boolean> {
+    if (!(await exists(this.segmentPath(name)))) return false
+    if (await exists(this.sealedPath(name))) {
+      await fs.rm(await this.#unseal(name), { recursive: true, force: true })
+    }
+    return true
+  }
+
+  /** Moves a seal away by one rename, durably; returns where its files went. */
+  async #unseal(name: string): Promise<string> {
+    const going = path.join(this.paths.tmp, `${checkedName(name)}-unsealed-${randomBytes(4).toString('hex')}`)
+    await fs.rename(this.sealedPath(name), going)
+    await syncPath(this.paths.sealed)
+    return going
   }
 
   /** Every window of the spool, oldest first by run and number. Foreign names are left out. */

@@ -103,9 +103,20 @@ function listing(): string {
     liquidationFee: '0.012500',
     marketTakeBound: '0.05',
     maxMoveOrderLimit: 10000,
-    filters: ['PRICE_FILTER', 'LOT_SIZE', 'MARKET_LOT_SIZE', 'MAX_NUM_ORDERS', 'MIN_NOTIONAL', 'PERCENT_PRICE'].map(
-      (filterType) => ({ filterType, minPrice: '556.80', maxPrice: '4529764', tickSize: '0.10', limit: 200 }),
-    ),
+    filters: [
+      'PRICE_FILTER',
+      'LOT_SIZE',
+      'MARKET_LOT_SIZE',
+      'MAX_NUM_ORDERS',
+      'MIN_NOTIONAL',
+      'PERCENT_PRICE',
+    ].map((filterType) => ({
+      filterType,
+      minPrice: '556.80',
+      maxPrice: '4529764',
+      tickSize: '0.10',
+      limit: 200,
+    })),
     orderTypes: ['LIMIT', 'MARKET', 'STOP', 'STOP_MARKET', 'TAKE_PROFIT', 'TAKE_PROFIT_MARKET'],
     timeInForce: ['GTC', 'IOC', 'FOK', 'GTX', 'GTD'],
   }))
@@ -150,7 +161,8 @@ class Delivery {
   #pace(next: number, startedAt: number): void {
     let i = next
     const dueAt = () => (this.#events[i].received - this.#events[0].received) / 1000 / this.#speed + startedAt
-    for (; i < this.#events.length && dueAt() <= now(); i++) this.#socket.write(frame(this.#events[i].payload))
+    for (; i < this.#events.length && dueAt() <= now(); i++)
+      this.#socket.write(frame(this.#events[i].payload))
     if (i === this.#events.length) tell({ news: 'sent', at: now() })
     else if (!this.#socket.destroyed) setTimeout(() => this.#pace(i, startedAt), Math.max(1, dueAt() - now()))
   }

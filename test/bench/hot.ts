@@ -1,7 +1,7 @@
 /** Bytes to a guarded book, and its parts, in this process: what one core does. */
 import { Book } from '../../capture/book/mod.ts'
 import { exchangeByName, Message, Snapshot } from '../../capture/exchange/mod.ts'
-import { RowStager } from '../../capture/record/mod.ts'
+import { RowStager } from '../../capture/record/rows.ts'
 import { type Effects, type RowSink, Session, type SnapshotRequest } from '../../capture/session/mod.ts'
 import { measure, type Sample, type Subject } from './measure.ts'
 import { decode, LEVELS, ObviousBook, ObviousCapture } from './obvious.ts'
@@ -17,13 +17,12 @@ const CONFIG = {
 
 /** Takes rows as the live process does: it counts them. */
 class CountingRows implements RowSink {
-  books_ = 0
-  depth_ = 0
+  rows = 0
   books(): void {
-    this.books_++
+    this.rows++
   }
   depth(): void {
-    this.depth_++
+    this.rows++
   }
   trade(): void {}
   markPrice(): void {}
@@ -36,7 +35,12 @@ export interface HotResult {
   readonly events: number
   readonly levelsAnEvent: number
   readonly bytesAnEvent: number
+  /** Bytes to guarded book, over all events. */
+  readonly whole: Sample
+  /** From here on over the first `slice` events, ours and the baseline alike. */
+  readonly slice: number
   readonly guarded: Sample
+  /** With rows of books and depth staged in columns. */
   readonly staged: Sample
   readonly obvious: Sample
   readonly decode: Sample
@@ -78,26 +82,36 @@ export function runSession(traffic: Traffic, rows: RowSink): void {
   }
 }
 
-/** Measures one profile. `repeats` is for ours; the baseline, 30 times slower, gets fewer. */
-export function measureHot(traffic: Traffic, repeats: number, repeatsObvious: number): HotResult {
+/**
+ * Measures one profile. The baseline, a hundred times slower, sees only the first `slice` events (which favours it:
+ * its book grows with time), and fewer repeats; ratios are of the same events.
+ */
+export function measureHot(
+  traffic: Traffic,
+  slice: number,
+  repeats: number,
+  repeatsObvious: number,
+): HotResult {
   const { events } = traffic
-  const count = events.length
-  const subjects: Subject[] = [
-    { name: 'guarded', repeats, run: () => countRows(traffic) },
-    { name: 'staged', repeats: Math.ceil(repeats / 3), run: () => stageRows(traffic) },
-    { name: 'obvious', repeats: repeatsObvious, run: () => obviousWay(traffic) },
-    { name: 'decode', repeats, run: () => decodeAll(traffic) },
-    { name: 'obviousDecode', repeats: repeatsObvious, run: () => decodeObviously(traffic) },
-    ...bookSubjects(traffic, repeats, repeatsObvious),
-  ]
-  const [guarded, staged, obvious, decoded, obviousDecode, book, obviousBook] = measure(subjects)
+  const part = { ...traffic, events: events.slice(0, slice) }
+  const [whole, guarded, staged, obvious, decoded, obviousDecode, book, obviousBook] = measure([
+    { repeats, run: () => countRows(traffic) },
+    { repeats, run: () => countRows(part) },
+    { repeats, run: () => stageRows(part) },
+    { repeats: repeatsObvious, run: () => obviousWay(part) },
+    { repeats, run: () => decodeAll(part) },
+    { repeats: repeatsObvious, run: () => decodeObviously(part) },
+    ...bookSubjects(part, repeats, repeatsObvious),
+  ])
   const levels = events.reduce((sum, { depth }) => sum + depth.b.length + depth.a.length, 0)
   const bytes = events.reduce((sum, { payload }) => sum + payload.length, 0)
   return {
     traffic: traffic.name,
-    events: count,
-    levelsAnEvent: levels / count,
-    bytesAnEvent: bytes / count,
+    events: events.length,
+    levelsAnEvent: levels / events.length,
+    bytesAnEvent: bytes / events.length,
+    whole,
+    slice: part.events.length,
     guarded,
     staged,
     obvious,
@@ -109,15 +123,19 @@ export function measureHot(traffic: Traffic, repeats: number, repeatsObvious: nu
 }
 
 function countRows(traffic: Traffic): number {
-  const rows = new CountingRows()
-  runSession(traffic, rows)
-  if (rows.books_ !== traffic.events.length) throw new Error(`${rows.books_} rows of ${traffic.events.length}`)
-  return rows.books_
+  const counting = new CountingRows()
+  runSession(traffic, counting)
+  // a row of books and one of depth an event, and the snapshot's
+  const expected = traffic.events.length * 2 + 1
+  if (counting.rows !== expected) throw new Error(`${counting.rows} rows instead of ${expected}`)
+  return traffic.events.length
 }
 
 /** The recorder's share: rows staged in columns and handed over as Arrow, without the Parquet encoder. */
+const stager = new RowStager('bench', LEVELS, () => {})
+
 function stageRows(traffic: Traffic): number {
-  runSession(traffic, new RowStager('bench', LEVELS, () => {}))
+  runSession(traffic, stager)
   return traffic.events.length
 }
 
@@ -151,10 +169,11 @@ function bookSubjects(traffic: Traffic, repeats: number, repeatsObvious: number)
     return message.depth.copy()
   })
   const plain = traffic.events.map(({ payload }) => decode(payload))
-  let sum = 0
+  let best = 0
   const ours = () => {
     const book = new Book()
     book.load(snapshot)
+    let sum = 0
     for (const event of decoded) {
       book.apply(event)
       if (book.fault() !== undefined) throw new Error(`the book is at fault: ${book.fault()}`)
@@ -162,19 +181,23 @@ function bookSubjects(traffic: Traffic, repeats: number, repeatsObvious: number)
         sum += book.bids.price(i) + book.bids.qty(i) + book.asks.price(i) + book.asks.qty(i)
       }
     }
+    if (sum <= 0) throw new Error('a book without prices')
+    best = book.bids.price(0)
     return decoded.length
   }
   const obvious = () => {
     const book = new ObviousBook()
     book.load(traffic.snapshot)
+    let last = 0
     for (const { bids, asks } of plain) {
       book.apply(bids, asks)
-      sum += book.top(LEVELS).bids[0][0]
+      last = book.top(LEVELS).bids[0][0]
     }
+    if (last !== best) throw new Error(`the two books differ: best bids ${best} and ${last}`)
     return plain.length
   }
   return [
-    { name: 'book', repeats, run: ours },
-    { name: 'obviousBook', repeats: repeatsObvious, run: obvious },
+    { repeats, run: ours },
+    { repeats: repeatsObvious, run: obvious },
   ]
 }

@@ -23,7 +23,6 @@ function cpuUs(): number {
 
 /** Something to measure: `run` does its work once and gives the number of events that it handled. */
 export interface Subject {
-  readonly name: string
   /** Repeats that count; a slow baseline needs fewer. */
   readonly repeats: number
   run(): number

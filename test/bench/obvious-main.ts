@@ -12,9 +12,12 @@ const capture = new ObviousCapture()
 const waiting: { payload: Buffer; received: number }[] = []
 let asked = false
 let loaded = false
-const socket = new WebSocket(`${endpoints.replace('http', 'ws')}/public/stream?streams=${SYMBOL.toLowerCase()}@depth@100ms`, {
-  perMessageDeflate: false,
-})
+const socket = new WebSocket(
+  `${endpoints.replace('http', 'ws')}/public/stream?streams=${SYMBOL.toLowerCase()}@depth@100ms`,
+  {
+    perMessageDeflate: false,
+  },
+)
 
 async function load(): Promise<void> {
   const response = await fetch(`${endpoints}/fapi/v1/depth?symbol=${SYMBOL}&limit=1000`)

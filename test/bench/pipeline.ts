@@ -1,9 +1,10 @@
 /** Socket to sealed Parquet: the product's process against the baseline's, fed by a flood over a real WebSocket. */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readdirSync, readFileSync } from 'node:fs'
-import { type Sample, sampleOf } from './measure.ts'
-import { CaptureProcess, Exchange, makeTemporary, Measured } from './processes.ts'
 import { fileURLToPath } from 'node:url'
+import { type Sample, sampleOf } from './measure.ts'
+import { CaptureProcess, Exchange, Measured, makeTemporary } from './processes.ts'
 
 const OBVIOUS_MAIN = fileURLToPath(new URL('obvious-main.ts', import.meta.url))
 /** Windows are cut each second, so that recording and shipping run beside the flood. */
@@ -31,27 +32,29 @@ interface Pass {
   readonly rssPeakBytes: number
 }
 
-interface Flood {
-  readonly recording: string
-  readonly profile: 'raw' | 'merged'
-  readonly passes: number
-  readonly eventsMax: number
-}
-
-/** Floods both, in turns. The baseline gets fewer events: it would take minutes for ours. */
+/** Floods both, in turns. The baseline gets fewer events: as many as ours would take it minutes. */
 export async function measurePipeline(
   recording: string,
   profile: 'raw' | 'merged',
   sizes: { readonly repeats: number; readonly passes: number; readonly eventsObvious: number },
 ): Promise<PipelineResult> {
+  const { passes, eventsObvious } = sizes
+  const many = await Exchange.start({ recording, profile, passes, eventsMax: 0, speed: 0 })
+  const few = await Exchange.start({ recording, profile, passes: 1, eventsMax: eventsObvious, speed: 0 })
   const ours: Pass[] = []
   const obvious: Pass[] = []
   for (let repeat = 0; repeat < sizes.repeats; repeat++) {
-    ours.push(await floodCapture({ recording, profile, passes: sizes.passes, eventsMax: 0 }))
-    obvious.push(await floodObvious({ recording, profile, passes: 1, eventsMax: sizes.eventsObvious }))
+    ours.push(await floodCapture(many))
+    obvious.push(await floodObvious(few))
   }
+  await many.stop()
+  await few.stop()
   const speed = profile === 'raw' ? '0 ms' : '100 ms'
-  return { traffic: `${recording.slice('btcusdt-'.length)} ${speed}`, ours: sideOf(ours), obvious: sideOf(obvious) }
+  return {
+    traffic: `${recording.slice('btcusdt-'.length)} ${speed}`,
+    ours: sideOf(ours),
+    obvious: sideOf(obvious),
+  }
 }
 
 const sideOf = (passes: readonly Pass[]): PipelineSide => ({
@@ -61,8 +64,8 @@ const sideOf = (passes: readonly Pass[]): PipelineSide => ({
   rssPeakBytes: sampleOf(passes.map(({ rssPeakBytes }) => rssPeakBytes)),
 })
 
-async function floodCapture(flood: Flood): Promise<Pass> {
-  const exchange = await Exchange.start({ ...flood, speed: 0 })
+async function floodCapture(exchange: Exchange): Promise<Pass> {
+  exchange.forget()
   const { endpoints, lastId, events } = exchange.ready
   const capture = await CaptureProcess.start(endpoints, makeTemporary(), ROTATION_SECONDS)
   const began = await exchange.when('flowing')
@@ -71,21 +74,19 @@ async function floodCapture(flood: Flood): Promise<Pass> {
   await capture.until('/status', 20, (_status, body) => body.includes(`"lastId":"${lastId}"`))
   capture.child.kill('SIGTERM')
   const { usage, endedAt } = await capture.end()
-  await exchange.stop()
   const rows = publishedRows(capture.bucket, 'books20')
   if (rows !== events) throw new Error(`${rows} rows of books20 were published of ${events} events`)
   return passOf(events, endedAt - began, usage.cpuUs - before.cpuUs, usage.rssPeakBytes)
 }
 
-async function floodObvious(flood: Flood): Promise<Pass> {
-  const exchange = await Exchange.start({ ...flood, speed: 0 })
+async function floodObvious(exchange: Exchange): Promise<Pass> {
+  exchange.forget()
   const { endpoints, lastId, events } = exchange.ready
   const dir = makeTemporary()
-  const process = new Measured([OBVIOUS_MAIN, endpoints, lastId, join(dir, 'out.parquet')], dir)
+  const capture = new Measured([OBVIOUS_MAIN, endpoints, lastId, join(dir, 'out.parquet')], dir)
   const began = await exchange.when('flowing')
-  const before = await process.usage()
-  const { usage, endedAt } = await process.end()
-  await exchange.stop()
+  const before = await capture.usage()
+  const { usage, endedAt } = await capture.end()
   return passOf(events, endedAt - began, usage.cpuUs - before.cpuUs, usage.rssPeakBytes)
 }
 
@@ -99,6 +100,7 @@ const passOf = (events: number, wallMs: number, cpuUs: number, rssPeakBytes: num
 /** Rows of a stream in all manifests of a bucket: what was committed, not what was meant. */
 export function publishedRows(bucket: string, stream: string): number {
   let rows = 0
+  if (!existsSync(join(bucket, 'manifest'))) return rows
   for (const name of readdirSync(join(bucket, 'manifest'), { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.json')) continue
     const { objects } = JSON.parse(readFileSync(join(bucket, 'manifest', name), 'utf8')) as {

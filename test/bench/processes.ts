@@ -15,14 +15,19 @@ const CAPTURE_MAIN = here('../../capture/main.ts')
 /** No part takes longer; a process that hangs is ended and the bench fails. */
 const PROCESS_MS_MAX = 120_000
 
-/** A directory that goes with the process. */
+let temporary: string | undefined
+
+/** An empty directory that goes with this process. */
 export function makeTemporary(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'l2cap-bench-'))
-  process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
-  return dir
+  if (temporary === undefined) {
+    const dir = mkdtempSync(join(tmpdir(), 'l2cap-bench-'))
+    process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
+    temporary = dir
+  }
+  return mkdtempSync(join(temporary, 'part-'))
 }
 
-/** A started exchange: what it said so far can be waited for. */
+/** A started exchange, for one client after another. */
 export class Exchange {
   readonly ready: Extract<ExchangeNews, { news: 'ready' }>
   readonly #child: ChildProcess
@@ -63,7 +68,12 @@ export class Exchange {
     this.#heard = heard
   }
 
-  /** When the exchange first said it, milliseconds since the epoch. */
+  /** The next client comes: what was said of the one before is forgotten. */
+  forget(): void {
+    this.#news.length = 0
+  }
+
+  /** When the exchange first said it of this client, milliseconds since the epoch. */
   async when(what: 'connected' | 'asked' | 'flowing' | 'sent'): Promise<number> {
     for (;;) {
       const said = this.#news.find(({ news }) => news === what)
@@ -122,7 +132,8 @@ export class Measured {
   async end(): Promise<{ usage: Usage; endedAt: number }> {
     const code = await this.#ended
     const endedAt = performance.timeOrigin + performance.now()
-    if (code !== 0) throw new Error(`a measured process ended with ${code}:\n${this.#output.join('').slice(-2000)}`)
+    if (code !== 0)
+      throw new Error(`a measured process ended with ${code}:\n${this.#output.join('').slice(-2000)}`)
     return { usage: JSON.parse(readFileSync(this.#usageFile, 'utf8')) as Usage, endedAt }
   }
 }
@@ -164,7 +175,11 @@ export class CaptureProcess extends Measured {
   }
 
   /** Polls until the test holds of an answer of the process's port. */
-  async until(path: string, everyMs: number, test: (status: number, body: string) => boolean): Promise<number> {
+  async until(
+    path: string,
+    everyMs: number,
+    test: (status: number, body: string) => boolean,
+  ): Promise<number> {
     const deadline = Date.now() + PROCESS_MS_MAX
     while (Date.now() < deadline) {
       try {

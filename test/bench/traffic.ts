@@ -89,7 +89,9 @@ function mergeEvents(events: readonly Event[]): Event[] {
     const first = parts[0].depth
     const last = parts[parts.length - 1]
     const side = (key: 'b' | 'a'): Level[] =>
-      [...new Map(parts.flatMap(({ depth }) => depth[key])).entries()].sort((x, y) => Number(x[0]) - Number(y[0]))
+      [...new Map(parts.flatMap(({ depth }) => depth[key])).entries()].sort(
+        (x, y) => Number(x[0]) - Number(y[0]),
+      )
     const depth = { ...last.depth, U: first.U, pu: first.pu, b: side('b'), a: side('a') }
     merged.push({ received: last.received, depth, payload: frameOf(depth, `${BATCH_MS}ms`) })
     from = to

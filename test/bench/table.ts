@@ -1,0 +1,166 @@
+/** The results as a person reads them. */
+
+import type { Sample } from './measure.ts'
+import type { Goal, Results } from './run.ts'
+
+const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
+const MB = 1e6
+
+const number = (value: number): string => (value >= 100 ? whole.format(value) : value.toPrecision(3))
+const spread = ({ median, min, max }: Sample): string => `${number(median)} (${number(min)}-${number(max)})`
+const rate = (cpuUs: number): string => whole.format(1e6 / cpuUs)
+const times = (slow: number, fast: number): string => `${number(slow / fast)}x`
+
+/** Columns as wide as their widest cell; the first one to the left, the others to the right. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+/** All of it; sections that were not measured are left out. */
+export function render(results: Results): string {
+  const { machine } = results
+  const lines = [
+    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}; load ${machine.load}`,
+    `Node ${machine.node}, V8 ${machine.v8}, ws ${machine.ws}, parquet-wasm ${machine.parquetWasm}, apache-arrow ${machine.arrow}; l2cap ${machine.l2cap}`,
+    'Recorded BTCUSDT; medians (min-max); "obvious": JSON.parse, a Map a side sorted on each event, an object a row.',
+    ...hotLines(results),
+    ...pipelineLines(results),
+    ...startupLines(results),
+    ...memoryLines(results),
+    ...bytesLines(results),
+    '',
+    ...goalLines(results.goals),
+    `${number(results.seconds)} s`,
+  ]
+  return lines.join('\n')
+}
+
+function hotLines({ hot }: Results): string[] {
+  return [
+    '\nBytes to guarded book, one core (CPU us an event; ratios over the same events)',
+    ...table([
+      [
+        'traffic',
+        'levels',
+        'bytes',
+        'us, all events',
+        'events/s',
+        'us, slice',
+        'obvious',
+        'ratio',
+        'decode',
+        'book',
+      ],
+      ...hot.map((one) => [
+        one.traffic,
+        number(one.levelsAnEvent),
+        number(one.bytesAnEvent),
+        spread(one.whole),
+        rate(one.whole.median),
+        spread(one.guarded),
+        spread(one.obvious),
+        times(one.obvious.median, one.guarded.median),
+        `${number(one.decode.median)} ${times(one.obviousDecode.median, one.decode.median)}`,
+        `${number(one.book.median)} ${times(one.obviousBook.median, one.book.median)}`,
+      ]),
+    ]),
+    `with rows staged in columns (the recorder's share): ${hot.map(({ traffic, staged, obvious }) => `${traffic} ${number(staged.median)} us, ${times(obvious.median, staged.median)}`).join('; ')}`,
+  ]
+}
+
+function pipelineLines({ pipeline }: Results): string[] {
+  if (pipeline.length === 0) return []
+  return [
+    '\nSocket to sealed Parquet in the bucket, a flood over a WebSocket (whole process, to its end)',
+    ...table([
+      ['traffic', '', 'events', 'events/s', 'CPU us/event', 'peak MB'],
+      ...pipeline.flatMap(({ traffic, ours, obvious }) =>
+        (
+          [
+            ['l2cap', ours],
+            ['obvious', obvious],
+          ] as const
+        ).map(([who, side]) => [
+          traffic,
+          who,
+          whole.format(side.events),
+          spread(side.rate),
+          spread(side.cpuUs),
+          number(side.rssPeakBytes.median / MB),
+        ]),
+      ),
+    ]),
+    ...pipeline.map(
+      ({ traffic, ours, obvious }) =>
+        `${traffic}: ${times(ours.rate.median, obvious.rate.median)} events/s, ${times(obvious.cpuUs.median, ours.cpuUs.median)} less CPU`,
+    ),
+  ]
+}
+
+function startupLines({ startup }: Results): string[] {
+  return [
+    '\nStart of the process to the first row (ms)',
+    ...table([
+      ['', 'node -e 0', 'socket open', 'snapshot asked', 'first row'],
+      ...startup.map(({ name, result }) => [
+        name,
+        spread(result.bare),
+        spread(result.connected),
+        spread(result.asked),
+        spread(result.live),
+      ]),
+    ]),
+    'between socket and snapshot: the random wait that spreads captures behind one address',
+  ]
+}
+
+function memoryLines({ memory }: Results): string[] {
+  const { minute, flush } = memory
+  const heap = `JS heap ${number(minute.heapUsedBytes / MB)} of ${number(minute.heapTotalBytes / MB)}`
+  const lines = [
+    '\nResident memory, one symbol (MB, whole process)',
+    `after a minute of traffic  ${number(minute.rssBytes / MB)}  (${heap}, external ${number(minute.externalBytes / MB)})`,
+  ]
+  if (flush === undefined) return lines
+  return [
+    ...lines,
+    `after the first flush      ${number(flush.flushed.rssBytes / MB)}  (${whole.format(flush.rows)} rows of books20; the worker waits)`,
+    `at rest, worker ended      ${number(flush.rested.rssBytes / MB)}`,
+    `peak                       ${number(flush.rested.rssPeakBytes / MB)}`,
+  ]
+}
+
+function bytesLines({ bytes }: Results): string[] {
+  return [
+    '\nOn disk (windows of 300 s)',
+    ...table([
+      ['traffic', 'books20 B/row', 'depth B/row', 'journal B/event', 'payload', 'record CPU us/event'],
+      ...bytes.map((one) => [
+        one.traffic,
+        ...['books20', 'depth'].map((name) =>
+          number(one.streams.find(({ stream }) => stream === name)?.bytesARow ?? Number.NaN),
+        ),
+        number(one.journalBytesAnEvent),
+        number(one.payloadBytesAnEvent),
+        number(one.recordCpuUs),
+      ]),
+    ]),
+  ]
+}
+
+function goalLines(goals: readonly Goal[]): string[] {
+  return table(
+    goals.map(({ name, want, got, reached, enforced }) => [
+      `goal ${name}`,
+      want,
+      number(got),
+      `${reached ? 'reached' : 'missed'}${enforced ? '' : ' (not enforced)'}`,
+    ]),
+  )
+}

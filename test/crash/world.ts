@@ -1,0 +1,212 @@
+/**
+ * What the crash tests share: a simulated exchange, directories below a temporary one that each hold a capture's
+ * spool and bucket, real capture processes on them, and the oracle over what they published.
+ */
+import assert from 'node:assert/strict'
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { z } from 'zod'
+import { type Sim, SimError, startSim, type WireLevel } from '../sim/mod.ts'
+import { CaptureProcess } from '../support/capture.ts'
+import { runReader } from '../support/python.ts'
+import type { Journalled } from './journalled.ts'
+
+export const SYMBOL = 'BTCUSDT'
+export const LEVELS = 20
+/** Books compared with the truth, spread evenly over all that was emitted. */
+const SAMPLES_MAX = 400
+/** Windows that a spool made for tests holds at least. */
+const WINDOWS_MIN = 5
+
+const Count = z.record(z.string(), z.number())
+const Summary = z.object({
+  runs: z.number(),
+  windows: z.number(),
+  published: Count,
+  listed: Count,
+  journalled: Count,
+  emitted: Count,
+  compared: z.number(),
+  ended: Count,
+  witness: Count,
+})
+/** What oracle.py says of a bucket in which it found nothing wrong. */
+export type Summary = z.infer<typeof Summary>
+
+/** The seed of this run of the tests: from CRASH_SEED, else anew; print it. */
+export function crashSeed(): number {
+  const given = process.env['CRASH_SEED']
+  return given === undefined ? Date.now() % 1_000_000_000 : Number(given)
+}
+
+/** How many crash points are tried where there are more of them, from CRASH_POINTS. */
+export function crashPoints(byDefault: number): number {
+  const given = process.env['CRASH_POINTS']
+  return given === undefined ? byDefault : Number(given)
+}
+
+export class World {
+  readonly dir: string
+  readonly sim: Sim
+  /** All that were started here. */
+  readonly captures = new Set<CaptureProcess>()
+
+  static async start(seed: number, rate: number): Promise<World> {
+    const dir = await mkdtemp(join(tmpdir(), 'l2cap-crash-'))
+    return new World(dir, await startSim({ seed, symbols: [SYMBOL], rate }))
+  }
+
+  private constructor(dir: string, sim: Sim) {
+    this.dir = dir
+    this.sim = sim
+  }
+
+  /** A place of its own for one capture. */
+  place(name: string): Place {
+    return new Place(join(this.dir, name))
+  }
+
+  capture(place: Place, rotationSeconds: number): CaptureProcess {
+    const { endpoints } = this.sim
+    const capture = new CaptureProcess({ dir: place.dir, symbol: SYMBOL, endpoints, rotationSeconds })
+    this.captures.add(capture)
+    return capture
+  }
+
+  /** Starts a capture, waits until it says how it is, and ends it in order. Returns what it printed. */
+  async recover(place: Place): Promise<string> {
+    const capture = this.capture(place, 3600)
+    await capture.until('its first status', () => true)
+    await capture.drain()
+    return capture.output
+  }
+
+  /**
+   * A spool as a process leaves it that is killed while its bucket is closed: the segments of one run, of which
+   * most are sealed and the last one is open.
+   */
+  async makeSpool(place: Place): Promise<void> {
+    await mkdir(place.dir, { recursive: true })
+    await writeFile(place.bucket, 'closed')
+    const capture = this.capture(place, 1)
+    await capture.until('windows', ({ spool }) => spool.windowsWaiting > WINDOWS_MIN)
+    await capture.kill()
+    await rm(place.bucket)
+  }
+
+  /** Has the oracle judge buckets against all that was emitted until now. Throws where it finds fault. */
+  async judge(cases: readonly Case[], { holes = false, alter }: JudgeOptions = {}): Promise<Summary[]> {
+    const path = join(this.dir, 'truth.json')
+    const journalled = cases.map((one) => one.journalled ?? { depth: [], trades: [] })
+    const truth = this.#truth()
+    alter?.(truth)
+    await writeFile(path, JSON.stringify({ ...truth, journalled, holes }, numbers))
+    const buckets = cases.map(({ place }) => place.bucket)
+    return z.array(Summary).parse(await runReader('oracle.py', [path, ...buckets]))
+  }
+
+  #truth(): Truth {
+    const { batches, tradeIds } = this.sim.emitted(SYMBOL)
+    const step = Math.max(1, Math.ceil(batches.length / SAMPLES_MAX))
+    const sampled = batches.filter((_, i) => i % step === 0)
+    return {
+      levels: LEVELS,
+      batches: batches.map(({ connection, prevId, firstId, lastId }) => [
+        connection,
+        prevId,
+        firstId,
+        lastId,
+      ]),
+      trades: [...tradeIds],
+      books: sampled.flatMap(({ lastId }) => this.#bookAt(lastId)),
+    }
+  }
+
+  /** The true book, or nothing: a long run of tests outlives the simulator's memory. What is compared is counted. */
+  #bookAt(id: bigint): Truth['books'] {
+    try {
+      const { bids, asks } = this.sim.bookAt(SYMBOL, id)
+      return [[id, bids.slice(0, LEVELS), asks.slice(0, LEVELS)]]
+    } catch (error) {
+      if (error instanceof SimError && error.code === 'book_unknown') return []
+      throw error
+    }
+  }
+
+  async stop(): Promise<void> {
+    for (const capture of this.captures) await capture.kill()
+    await this.sim.stop()
+    await rm(this.dir, { recursive: true, force: true })
+  }
+}
+
+/** What the simulated exchange emitted, as oracle.py reads it. */
+export interface Truth {
+  readonly levels: number
+  readonly batches: (readonly [connection: number, prevId: bigint, firstId: bigint, lastId: bigint])[]
+  readonly trades: bigint[]
+  readonly books: (readonly [id: bigint, bids: readonly WireLevel[], asks: readonly WireLevel[]])[]
+}
+
+export interface JudgeOptions {
+  /** Windows may be missing within a run. */
+  readonly holes?: boolean
+  /** Makes the truth another one, to see that the oracle notices. */
+  readonly alter?: (truth: Truth) => void
+}
+
+/** A bucket to judge. */
+export interface Case {
+  readonly place: Place
+  /** Ids that were on disk when a process was killed: all of them must be published. */
+  readonly journalled?: Journalled
+}
+
+/** The simulator's ids are far below 2^53. */
+function numbers(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? Number(value) : value
+}
+
+/** Spool and bucket of one capture. */
+export class Place {
+  readonly dir: string
+  readonly spool: string
+  readonly bucket: string
+
+  constructor(dir: string) {
+    this.dir = dir
+    this.spool = join(dir, 'spool', SYMBOL)
+    this.bucket = join(dir, 'data')
+  }
+
+  /** Becomes a copy of another place. */
+  async copy(from: Place): Promise<void> {
+    await cp(from.dir, this.dir, { recursive: true })
+  }
+
+  /** Names in a folder of the spool, sorted. */
+  async names(folder: string): Promise<string[]> {
+    return (await readdir(join(this.spool, folder))).sort()
+  }
+
+  /** Takes every seal away: each window is to be recorded from its segment. */
+  async removeSeals(): Promise<void> {
+    for (const name of await this.names('sealed'))
+      await rm(join(this.spool, 'sealed', name), { recursive: true })
+  }
+
+  /** Names of the windows that have a manifest in the bucket, sorted. */
+  async published(): Promise<string[]> {
+    const files = await readdir(this.bucket, { recursive: true }).catch(() => [])
+    return files
+      .filter((file) => file.startsWith('manifest/') && file.endsWith('.json'))
+      .map((file) => basename(file, '.json'))
+      .sort()
+  }
+
+  /** Nothing is left to do: all was shipped, and nothing is half done. */
+  async assertEmptied(): Promise<void> {
+    for (const folder of ['journal', 'sealed', 'tmp']) assert.deepEqual(await this.names(folder), [], folder)
+  }
+}

@@ -1,0 +1,53 @@
+"""Runs every SQL and Python block of DATA.md in a directory that holds the bucket as `data/`.
+
+SQL blocks share one DuckDB connection, Python blocks have a namespace each. Prints a JSON list, one entry a block:
+{heading, language, columns, rows} for SQL (values as text), {heading, language, output} for Python. Fails with the
+heading and the block's first line where one does not run.
+
+usage: snippets_check.py DATA.md DIRECTORY
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+import traceback
+
+import duckdb
+
+document, directory = sys.argv[1:3]
+lines = open(document, encoding="utf-8").read().split("\n")
+os.chdir(directory)
+connection = duckdb.connect()
+connection.execute("SET TimeZone = 'UTC'")
+
+blocks, heading, at = [], "", 0
+while at < len(lines):
+    line = lines[at]
+    fence = re.match(r"^```(\w*)$", line)
+    if fence:
+        end = lines.index("```", at + 1)
+        blocks.append((heading, fence.group(1), "\n".join(lines[at + 1 : end]), at + 2))
+        at = end
+    elif line.startswith("#"):
+        heading = line.lstrip("# ").strip("`")
+    at += 1
+
+done = []
+for heading, language, text, number in blocks:
+    try:
+        if language == "sql":
+            found = connection.execute(text)
+            columns = [column[0] for column in found.description or []]
+            rows = [[None if value is None else str(value) for value in row] for row in found.fetchall()]
+            done.append({"heading": heading, "language": language, "columns": columns, "rows": rows})
+        elif language == "python":
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                exec(compile(text, f"DATA.md:{number}", "exec"), {"__name__": "snippet"})
+            done.append({"heading": heading, "language": language, "output": output.getvalue()})
+    except Exception:
+        sys.exit(f"DATA.md line {number}, under {heading!r}, does not run:\n{traceback.format_exc()[-1500:]}")
+print(json.dumps(done))
