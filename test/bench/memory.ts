@@ -3,12 +3,12 @@ import { publishedRows } from './pipeline.ts'
 import type { Usage } from './probe.ts'
 import { CaptureProcess, Exchange, makeTemporary } from './processes.ts'
 
-/** At this pace 10 s hold what a window of 300 s holds at the exchange's: about 3,000 events. */
-const SPEED = 30
-const WINDOW_MS = 10_000
-const MINUTE_MS = 60_000 / SPEED
-/** Boundaries are further apart, so that the recorder's worker finds itself without work between two of them. */
+/** At this pace a window of 20 s holds what one of 300 s holds at the exchange's: about 3,000 events. */
+const SPEED = 15
 const ROTATION_SECONDS = 20
+/** The first window is this long at least. */
+const WINDOW_MS_MIN = 12_000
+const MINUTE_MS = 60_000 / SPEED
 const ROTATION_MS = ROTATION_SECONDS * 1000
 /** The worker ends when it has had nothing to do for 10 s. */
 const REST_MS = 11_000
@@ -30,7 +30,7 @@ export interface FlushMemory {
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-/** The traffic is the merged one, at 30 times its pace. Takes 4 s, with a flush 25 to 45 s. */
+/** The traffic is the merged one, at 15 times its pace. Takes 6 s, with a flush 25 to 45 s. */
 export async function measureMemory(recording: string, withFlush: boolean): Promise<MemoryResult> {
   const exchange = await Exchange.start({
     recording,
@@ -40,7 +40,7 @@ export async function measureMemory(recording: string, withFlush: boolean): Prom
     speed: SPEED,
   })
   const leftMs = ROTATION_MS - (Date.now() % ROTATION_MS)
-  if (withFlush && leftMs < WINDOW_MS) await pause(leftMs)
+  if (withFlush && leftMs < WINDOW_MS_MIN) await pause(leftMs)
   const rotationSeconds = withFlush ? ROTATION_SECONDS : 3600
   const capture = await CaptureProcess.start(exchange.ready.endpoints, makeTemporary(), rotationSeconds)
   await capture.until('/readyz', 20, (status) => status === 200)

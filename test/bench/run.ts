@@ -26,7 +26,7 @@ const BUSY = RECORDINGS[1]
 
 const SIZES = {
   full: { slice: 1500, repeats: 9, repeatsObvious: 3, floods: 3, passes: 8, eventsObvious: 1500, starts: 5 },
-  quick: { slice: 400, repeats: 5, repeatsObvious: 1, floods: 1, passes: 4, eventsObvious: 800, starts: 3 },
+  quick: { slice: 400, repeats: 5, repeatsObvious: 1, floods: 1, passes: 3, eventsObvious: 800, starts: 3 },
 } as const
 
 export interface Goal {

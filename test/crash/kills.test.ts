@@ -46,6 +46,7 @@ describe('killed at any instant, again and again', () => {
     await place.assertEmptied()
     const [summary] = await world.judge([{ place, journalled: onDisk }])
     t.diagnostic(JSON.stringify(summary))
+    await place.assertVerified()
     assert.ok(summary.runs > KILLS / 2 && summary.windows > KILLS, 'it captured between the kills')
     assert.ok(
       summary.compared > KILLS && (summary.journalled['depth'] ?? 0) > KILLS,

@@ -34,6 +34,7 @@ describe('a spool that was damaged while nobody looked', () => {
     const onDisk = await journalled(place.spool)
     const output = await world.recover(place)
     const [summary] = await world.judge([{ place, journalled: onDisk }], options)
+    await place.assertVerified()
     return { output, summary }
   }
 

@@ -7,6 +7,8 @@ import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
+import { LocalBucket } from '../../capture/ship/mod.ts'
+import { verifyBucket } from '../../capture/verify/mod.ts'
 import { type Sim, SimError, startSim, type WireLevel } from '../sim/mod.ts'
 import { CaptureProcess } from '../support/capture.ts'
 import { runReader } from '../support/python.ts'
@@ -203,6 +205,12 @@ export class Place {
       .filter((file) => file.startsWith('manifest/') && file.endsWith('.json'))
       .map((file) => basename(file, '.json'))
       .sort()
+  }
+
+  /** `l2cap verify` finds no problem either. */
+  async assertVerified(): Promise<void> {
+    const { ok, problems } = await verifyBucket(new LocalBucket(this.bucket))
+    assert.ok(ok, JSON.stringify(problems, null, 1))
   }
 
   /** Nothing is left to do: all was shipped, and nothing is half done. */

@@ -145,6 +145,7 @@ describe('layout', () => {
       const to = folderOf(one.to)
       return (
         from !== to &&
+        from !== 'capture' && // the programs: each loads what it needs, and no more
         !['api', 'capture'].includes(to) &&
         to !== 'capture/process' &&
         !one.to.endsWith('/mod.ts')

@@ -66,7 +66,7 @@ describe('readers', () => {
     made = await MadeBucket.make()
     snippets = (await runReader('snippets_check.py', [DATA_MD, made.dir])) as Snippet[]
   })
-  after(() => made.remove())
+  after(() => made?.remove())
 
   it('columns, types and values are the documented and the sent ones in pandas, Polars, DuckDB and pyarrow', async (t) => {
     const path = join(made.dir, 'expected.json')

@@ -86,7 +86,7 @@ function play(capture: MadeCapture, random: (below: number) => number, count: nu
 }
 
 /** First event, snapshot, join: a finite reach where the snapshot is as long as was asked for. */
-function join1(capture: MadeCapture, id: bigint, levels: { bids: Level[]; asks: Level[] }): void {
+function joinBook(capture: MadeCapture, id: bigint, levels: { bids: Level[]; asks: Level[] }): void {
   capture.wait(30 * MS)
   // the event contains the snapshot's id, and brings nothing: both of its sides are empty
   capture.depth(id + 3n, [], [], id - 3n)
@@ -99,7 +99,7 @@ async function makeMain(capture: MadeCapture): Promise<void> {
   const random = generator(1)
   capture.tradeId = BIG_ID
   capture.connect()
-  join1(capture, BIG_ID, ladder(1000))
+  joinBook(capture, BIG_ID, ladder(1000))
   play(capture, random, 60, SECOND)
   // of a thousand known bids three are left: those below are beyond what is known
   const gone = ladder(1000).bids.slice(3)
@@ -122,7 +122,7 @@ async function makeMain(capture: MadeCapture): Promise<void> {
   capture.disconnect()
   capture.wait(SECOND)
   capture.connect()
-  join1(capture, capture.book.id + 1000n, ladder(25))
+  joinBook(capture, capture.book.id + 1000n, ladder(25))
   capture.trade('60000.1', '0.003')
   play(capture, random, 20, 100 * MS)
   capture.nowUs = parseTimeUs('2026-11-23T00:05:02.000000Z')
@@ -136,7 +136,7 @@ async function makeMain(capture: MadeCapture): Promise<void> {
 async function makeNext(capture: MadeCapture): Promise<void> {
   capture.tradeId = BIG_ID + 10_000n
   capture.connect()
-  join1(capture, BIG_ID + 10_000_000n, ladder(1000))
+  joinBook(capture, BIG_ID + 10_000_000n, ladder(1000))
   play(capture, generator(2), 30, 100 * MS)
   await capture.stop()
 }
@@ -174,7 +174,7 @@ async function makeThin(capture: MadeCapture): Promise<void> {
 /** A symbol of digits alone, two streams, and a window in which nothing but the clock was heard. */
 async function makeDigits(capture: MadeCapture): Promise<void> {
   capture.connect()
-  join1(capture, 5000n, {
+  joinBook(capture, 5000n, {
     bids: [['7', '1']],
     asks: [
       ['7.5', '2'],
@@ -193,7 +193,7 @@ async function makeDigits(capture: MadeCapture): Promise<void> {
 /** A book that shows crossed: everything since the join is withdrawn. */
 async function makeCrossed(capture: MadeCapture): Promise<void> {
   capture.connect()
-  join1(capture, 700_000n, ladder(40))
+  joinBook(capture, 700_000n, ladder(40))
   play(capture, generator(3), 15, 100 * MS)
   capture.nowUs = parseTimeUs('2026-11-23T09:05:00.000000Z')
   play(capture, generator(4), 5, 100 * MS)
@@ -222,6 +222,16 @@ export class MadeBucket {
 
   static async make(): Promise<MadeBucket> {
     const made = new MadeBucket(await mkdtemp(join(tmpdir(), 'l2cap-readers-')))
+    try {
+      await made.#fill()
+    } catch (error) {
+      await made.remove()
+      throw error
+    }
+    return made
+  }
+
+  async #fill(): Promise<void> {
     const opened = (run: string) =>
       parseTimeUs(
         `${run.slice(0, 4)}-${run.slice(4, 6)}-${run.slice(6, 8)}T${run.slice(9, 11)}:${run.slice(11, 13)}:${run.slice(13, 15)}.000000Z`,
@@ -230,10 +240,10 @@ export class MadeBucket {
       options: Omit<MadeOptions, 'spool' | 'startUs'>,
       history: (capture: MadeCapture) => Promise<void>,
     ) => {
-      const spool = await openSpool(join(made.dir, 'spool', options.run))
+      const spool = await openSpool(join(this.dir, 'spool', options.run))
       const capture = new MadeCapture({ ...options, spool, startUs: opened(options.run) })
       await history(capture)
-      await made.#publish(capture, spool)
+      await this.#publish(capture, spool)
     }
     await one({ run: RUNS.main, symbol: 'BTCUSDT', levels: 20 }, makeMain)
     await one({ run: RUNS.next, symbol: 'BTCUSDT', levels: 20 }, makeNext)
@@ -241,7 +251,6 @@ export class MadeBucket {
     const digits = { symbol: DIGITS, levels: 5, streams: ['books', 'trades'] as const, rotationSeconds: 60 }
     await one({ run: RUNS.digits, ...digits }, makeDigits)
     await one({ run: RUNS.crossed, symbol: 'ETHUSDT', levels: 5 }, makeCrossed)
-    return made
   }
 
   /** As a capture process does it: the worker records, the window is sealed and committed. */
