@@ -24,9 +24,12 @@ export function retryMs(failures: number, random: Random): number {
   return random() * growthMs(failures)
 }
 
-/** Wait that spreads a request over the captures that share its cause. */
+/**
+ * Wait that spreads a request over the captures that share its cause. A capture that is alone behind its address
+ * has nobody to make room for, and waits not at all.
+ */
 export function spreadMs(share: number, weight: number, random: Random): number {
-  return random() * ((share * weight) / WEIGHT_A_SECOND) * 1000
+  return random() * (((share - 1) * weight) / WEIGHT_A_SECOND) * 1000
 }
 
 /**

@@ -57,10 +57,20 @@ export class Recorder {
     await worker?.terminate()
   }
 
+  #start(): Worker {
+    const worker = new Worker(new URL('./worker.ts', import.meta.url))
+    this.#worker = worker
+    // while it records, the answer tells of an error; a worker that dies idle is only replaced
+    worker.on('error', () => undefined)
+    worker.once('exit', () => {
+      if (this.#worker === worker) this.#worker = undefined
+    })
+    return worker
+  }
+
   async #one(options: RecordOptions): Promise<RecordOutcome> {
     clearTimeout(this.#idle)
-    const worker = this.#worker ?? new Worker(new URL('./worker.ts', import.meta.url))
-    this.#worker = worker
+    const worker = this.#worker ?? this.#start()
     const { promise, resolve } = Promise.withResolvers<Answer>()
     const onError = (error: Error) =>
       resolve({ error: { message: `the recorder failed: ${error.message}`, code: 'WorkerFailed' } })

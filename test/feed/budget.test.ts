@@ -130,7 +130,8 @@ test('waits: grow from 1 s to 60 s, are spread by share and weight, and the firs
   assert.deepEqual([0, 1, 2, 6, 7, 1_000].map(growthMs), [0, 1_000, 2_000, 32_000, 60_000, 60_000])
   const half = () => 0.5
   assert.equal(retryMs(3, half), 2_000)
-  assert.equal(spreadMs(64, 20, half), 32_000)
+  assert.equal(spreadMs(64, 20, half), 31_500)
+  assert.equal(spreadMs(1, 20, half), 0, 'alone behind its address')
   assert.equal(connectMs(0, 10_000, 1, half), 0)
   assert.equal(connectMs(1, 10_000, 2, half), (1_000 + 5_000) / 2)
 })

@@ -192,9 +192,9 @@ test('fetch: a spread request waits for its share of the weight, a failed one th
   await started()
   feed.setShare(4)
   feed.fetch({ id: 1, limit: 50, attempt: 0, spread: true })
-  time.advance(399)
+  time.advance(299)
   assert.equal(of('sent').length, 0)
-  time.advance(1) // 4 symbols of weight 2 at 20 a second
+  time.advance(1) // 3 others of weight 2 at 20 a second
   assert.equal(of('sent').length, 1)
   feed.fetch({ id: 2, limit: 50, attempt: 4, spread: false })
   time.advance(7_999)
