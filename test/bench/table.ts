@@ -116,7 +116,7 @@ function startupLines({ startup }: Results): string[] {
         spread(result.live),
       ]),
     ]),
-    'between socket and snapshot: the random wait that spreads captures behind one address',
+    'between socket and snapshot: the wait for the first event of the book',
   ]
 }
 

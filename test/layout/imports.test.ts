@@ -54,6 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'capture/feed',
     'capture/journal',
     'capture/record',
+    'capture/serve',
     'capture/ship',
   ],
   'capture/cli': [

@@ -1,0 +1,88 @@
+/** The life of one capture process: configuration, port, signals, exit code. */
+import { readFileSync } from 'node:fs'
+import { ConfigError, type ProcessConfig, parseProcessConfig } from '../../api/config.ts'
+import { EXIT_INTERNAL_ERROR, EXIT_WRONG_CALL } from '../../api/reasons.ts'
+import { SpoolLocked, SpoolUnusable } from '../journal/mod.ts'
+import { PortError, serve } from '../serve/mod.ts'
+import { BucketError } from '../ship/mod.ts'
+import { Capture } from './capture.ts'
+import { makeLog } from './log.ts'
+
+const STATUS_EVERY_MS = 500
+/** How long a process whose parent is gone goes on shipping; the next start ships the rest. */
+const ORPHAN_DRAINS_MS = 30_000
+
+function readConfig(): ProcessConfig {
+  const file = process.argv[2]
+  if (file !== undefined) {
+    try {
+      return parseProcessConfig(readFileSync(file, 'utf8'), file)
+    } catch (error) {
+      if (error instanceof ConfigError) throw error
+      throw new ConfigError(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  const text = process.env['L2CAP_CONFIG']
+  if (text === undefined) throw new ConfigError('no configuration: set L2CAP_CONFIG to JSON, or give a file')
+  return parseProcessConfig(text, 'L2CAP_CONFIG')
+}
+
+/** Wrong calls and places that cannot be used: a sentence for a person and no trace. */
+function isUserError(error: unknown): error is Error {
+  return [ConfigError, SpoolLocked, SpoolUnusable, PortError, BucketError].some(
+    (kind) => error instanceof kind,
+  )
+}
+
+async function main(): Promise<number> {
+  const config = readConfig()
+  const log = await makeLog({ exchange: config.exchange, symbol: config.symbol }, process.stdout.isTTY)
+  let started: Capture | undefined
+  if (config.port !== undefined) {
+    // before anything is touched: a port in use leaves no trace in the spool
+    const server = await serve(config.host, config.port, {
+      ready: () => started?.ready() ?? false,
+      status: async () => (await started?.status()) ?? { state: 'starting', symbol: config.symbol },
+    })
+    server.unref()
+  }
+  const capture = await Capture.start(config, log)
+  started = capture
+  const stop = () => {
+    process.off('SIGTERM', stop).off('SIGINT', stop)
+    const leave = () => void capture.leave()
+    process.on('SIGTERM', leave).on('SIGINT', leave)
+    void capture.drain()
+  }
+  process.on('SIGTERM', stop).on('SIGINT', stop)
+  process.on('uncaughtException', (error) => void capture.fail(error))
+  if (process.send !== undefined) tellParent(capture)
+  const { exitCode } = await capture.ended
+  return exitCode
+}
+
+/** A parent process that started us with a channel gets the status as it goes. */
+function tellParent(capture: Capture): void {
+  const tell = () =>
+    void capture.status().then(
+      (status) => process.connected && process.send?.(status),
+      () => undefined, // the spool changed under the count; the next one comes in half a second
+    )
+  setInterval(tell, STATUS_EVERY_MS).unref()
+  // a parent that dies takes its captures along in order, and not for ever where the bucket cannot be reached
+  process.once('disconnect', () => {
+    process.emit('SIGTERM', 'SIGTERM')
+    setTimeout(() => void capture.leave(), ORPHAN_DRAINS_MS).unref()
+  })
+}
+
+main().then(
+  (exitCode) => process.exit(exitCode),
+  (error: unknown) => {
+    const known = isUserError(error)
+    process.stderr.write(
+      `l2cap: ${known || !(error instanceof Error) ? String(error instanceof Error ? error.message : error) : error.stack}\n`,
+    )
+    process.exit(known ? EXIT_WRONG_CALL : EXIT_INTERNAL_ERROR)
+  },
+)
