@@ -13,7 +13,7 @@ const RATE = 500
 const CALLS =
   'write,writev,pwrite64,pwritev,fsync,fdatasync,ftruncate,rename,renameat,renameat2,link,unlink,unlinkat,rmdir,mkdir,mkdirat'
 const STRACE = ['-f', '-qq', '-e', `trace=${CALLS}`]
-const POINTS_MAX = crashPoints(12)
+const POINTS_MAX = crashPoints(8)
 /** Segments whose inputs make the one window: with its join, and some hundred rows. */
 const SEGMENTS = 3
 
