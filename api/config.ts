@@ -1,6 +1,12 @@
 import { z } from 'zod'
 import { BookLevels, EXCHANGES, Guards, SECONDS_A_DAY, Storage, Streams, SymbolName } from './spec.ts'
 
+/** What is put before paths, and shown in logs: it must hold neither a query nor a password. */
+function isBareAddress(address: string): boolean {
+  const { username, password, search, hash } = new URL(address)
+  return username + password + search + hash === ''
+}
+
 /**
  * Configuration of one capture process: one symbol. It comes as JSON in the environment variable L2CAP_CONFIG, or
  * from a file; the operator and the command line write it, so it states everything and has few defaults.
@@ -27,7 +33,10 @@ export const ProcessConfig = z.strictObject({
   }),
   storage: Storage,
   /** Replaces the exchange's addresses, e.g. by a simulated exchange. */
-  endpoints: z.url({ protocol: /^https?$/ }).optional(),
+  endpoints: z
+    .url({ protocol: /^https?$/ })
+    .refine(isBareAddress, 'an address such as http://127.0.0.1:8080, without user, query or fragment')
+    .optional(),
   /** Captures behind one address, rounded up to a power of two: requests are spread by it. */
   share: z.int().min(1).max(4096).default(1),
   /** Port of /livez, /readyz and /status; none without it. */

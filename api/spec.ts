@@ -10,6 +10,8 @@ export const SECONDS_A_DAY = 86_400
 const ROTATION_SECONDS_MIN = 10
 const ROTATION_SECONDS_MAX = 3600
 const SYMBOLS_MAX = 500
+/** A part of a path has 255 bytes on every file system; `symbol=` and a reader's suffix are taken off. */
+const ENCODED_SYMBOL_BYTES_MAX = 240
 
 /** Exchanges that this version captures. */
 export const EXCHANGES = ['BinanceUsdm'] as const
@@ -23,6 +25,10 @@ export const SymbolName = z
   .max(64)
   .regex(/^[^\p{Cc}\p{Z}/\\]+$/u, 'a symbol has no spaces, slashes or control characters')
   .refine((symbol) => symbol !== '.' && symbol !== '..', 'a symbol is not "." or ".."')
+  .refine(
+    (symbol) => encodeURIComponent(symbol.toWellFormed()).length <= ENCODED_SYMBOL_BYTES_MAX,
+    `at most ${ENCODED_SYMBOL_BYTES_MAX} bytes once encoded for a path`,
+  )
   .describe('A symbol by the name that the exchange uses, such as BTCUSDT.')
 
 export const Streams = z

@@ -68,8 +68,10 @@ function explain({ code, signal, lastWords, report }: ProcessEnd): { reason: str
   if (signal !== null) return { reason: 'Killed', message: `the process was ended by ${signal}` }
   const halts = Object.keys(HALT_EXIT_CODES) as HaltReason[]
   const halt = halts.find((name) => HALT_EXIT_CODES[name] === code)
-  const reason =
-    halt ?? (code === EXIT_DRAINED ? 'Drained' : code === EXIT_WRONG_CALL ? 'WrongCall' : 'InternalError')
+  if (code === EXIT_DRAINED) {
+    return { reason: 'NoReport', message: 'it left no report; what it had not shipped waits in its spool' }
+  }
+  const reason = halt ?? (code === EXIT_WRONG_CALL ? 'WrongCall' : 'InternalError')
   return { reason, message: lastWords === '' ? `the process ended with code ${code}` : lastWords }
 }
 

@@ -3,7 +3,6 @@ import { mkdir } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import type { ProcessConfig } from '../../api/config.ts'
 import { EXIT_DRAINED, EXIT_INTERNAL_ERROR, HALT_EXIT_CODES, type HaltReason } from '../../api/reasons.ts'
-import { streamPath } from '../../api/streams.ts'
 import { exchangeByName } from '../exchange/mod.ts'
 import { Feed, nodeClock, nodeTimers } from '../feed/mod.ts'
 import {
@@ -19,7 +18,7 @@ import { formatTimeUs, LocalBucket, openSpool, Shipper, type Spool } from '../sh
 import { VERSION } from '../version.ts'
 import { haltsInARow, type Report, readReport, writeReport } from './report.ts'
 import { Run } from './run.ts'
-import type { CaptureStatus } from './status.ts'
+import { type CaptureStatus, statusOf } from './status.ts'
 import { Windows } from './windows.ts'
 
 /** A halting process ships for at most this long; what is left goes with the next start. */
@@ -51,6 +50,8 @@ export class Capture {
   readonly #resolveEnded: (ending: Ending) => void
   #ending = false
   #finished = false
+  /** The first halt, also one that comes while the process is ending already: it decides the report. */
+  #halted: { readonly reason: HaltReason; readonly message: string } | undefined
 
   /** Locks and opens the spool, takes up what is left in it, and connects. Throws SpoolLocked, SpoolUnusable. */
   static async start(config: ProcessConfig, log: Logger): Promise<Capture> {
@@ -102,6 +103,10 @@ export class Capture {
       log,
       wait,
       onMismatch: (_run, detail) => void this.#halt('ReplayMismatch', detail),
+      onUnrecordable: (run, detail) => {
+        // what another version left is kept aside; what this process writes must be what it can replay
+        if (run === this.#runId) void this.#halt('ReplayMismatch', detail)
+      },
     })
     this.#feed = new Feed({
       exchange,
@@ -181,6 +186,7 @@ export class Capture {
   }
 
   async #halt(reason: HaltReason, message: string): Promise<void> {
+    this.#halted ??= { reason, message }
     if (this.#ending) return
     this.#ending = true
     this.#log.error({ reason, run: this.#runId }, `halt ${reason}: ${message}`)
@@ -196,36 +202,46 @@ export class Capture {
     }
   }
 
-  async #finish(reason: string, message: string, exitCode: number): Promise<void> {
+  /** Ends the process, whatever fails on the way: the report says what was asked for, or the halt that came first. */
+  async #finish(asked: string, why: string, code: number): Promise<void> {
     if (this.#finished) return
     this.#finished = true
     this.#windows.stop()
-    await this.#shipper.stop()
-    await this.#recorder.close()
-    const { unshippedBytes, quarantinedBytes } = await this.#spool.usage()
-    const book = this.#run.session.book
-    const liveForMs = book.state === 'live' ? Date.now() - book.since / 1000 : 0
+    await this.#carryOn('the shipper', () => this.#shipper.stop())
+    await this.#carryOn('the recorder', () => this.#recorder.close())
+    const unknown = { unshippedBytes: -1, quarantinedBytes: -1 }
+    const usage = (await this.#carryOn('the spool', () => this.#spool.usage())) ?? unknown
+    const halted = asked === 'InternalError' ? undefined : this.#halted
+    const reason = halted?.reason ?? asked
+    const exitCode = halted === undefined ? code : HALT_EXIT_CODES[halted.reason]
     const report: Report = {
       reason,
-      message,
+      message: halted?.message ?? why,
       symbol: this.#config.symbol,
       run: this.#runId,
       at: formatTimeUs(Date.now() * 1000),
       exitCode,
-      haltsInARow: haltsInARow(reason, this.#previous, liveForMs),
+      haltsInARow: haltsInARow(reason, this.#previous, this.#run.session.book.liveForUs / 1000),
       previous:
         this.#previous === undefined ? null : { reason: this.#previous.reason, at: this.#previous.at },
-      unshippedBytes,
-      quarantinedBytes,
+      unshippedBytes: usage.unshippedBytes,
+      quarantinedBytes: usage.quarantinedBytes,
     }
-    try {
-      await writeReport(report, this.#spool.paths.report, this.#config.terminationLog)
-    } catch (error) {
-      this.#log.error({ error: String(error) }, 'the report could not be written')
-    }
+    const { terminationLog } = this.#config
+    await this.#carryOn('the report', () => writeReport(report, this.#spool.paths.report, terminationLog))
     this.#log.info({ report }, `ended: ${reason}`)
     this.#lock.release()
     this.#resolveEnded({ exitCode, report })
+  }
+
+  /** A step of the end that must not keep the others from happening. */
+  async #carryOn<T>(what: string, step: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await step()
+    } catch (error) {
+      this.#log.error({ error: String(error) }, `${what} failed at the end`)
+      return undefined
+    }
   }
 
   /** Live, or where no book is captured: every stream flows. */
@@ -240,46 +256,16 @@ export class Capture {
   }
 
   async status(): Promise<CaptureStatus> {
-    const { session, counts } = this.#run
-    const { streams, bookLevels, exchange, symbol } = this.#config
-    const feed = this.#feed.status()
-    const usage = await this.#spool.usage()
-    const ship = this.#shipper.state
-    return {
-      version: VERSION,
-      run: this.#runId,
-      exchange,
-      symbol,
-      state: this.#ending ? 'ending' : session.book.state,
-      since: session.book.since === 0 ? '' : formatTimeUs(session.book.since),
-      reason: session.book.lastGap,
-      streams: Object.fromEntries(
-        streams.map((stream) => {
-          const coverage = session.coverage(stream)
-          return [
-            streamPath(stream, bookLevels),
-            {
-              state: session.streamState(stream),
-              lastId: String(coverage?.lastId ?? 0n),
-              lastReceived: coverage === undefined || coverage.to === 0 ? null : formatTimeUs(coverage.to),
-              rows: counts.rows[stream],
-            },
-          ]
-        }),
-      ),
-      gaps: session.counters.values.gaps,
-      connections: feed.routes,
-      spool: {
-        bytes: usage.bytes,
-        unshippedBytes: usage.unshippedBytes,
-        quarantinedBytes: usage.quarantinedBytes,
-        // the open one waits for nothing yet
-        windowsWaiting: Math.max(0, usage.windows - (this.#run.ended ? 0 : 1)),
-      },
-      ship: { state: ship.state, reason: ship.reason, lastCommit: ship.lastCommit },
-      clock: { offsetMs: feed.clock === null ? null : feed.clock.offsetMs },
-      halts: this.#previous === undefined ? [] : [{ reason: this.#previous.reason, at: this.#previous.at }],
-    }
+    return statusOf({
+      config: this.#config,
+      runId: this.#runId,
+      run: this.#run,
+      ending: this.#ending,
+      feed: this.#feed.status(),
+      usage: await this.#spool.usage(),
+      ship: this.#shipper.state,
+      previous: this.#previous,
+    })
   }
 }
 

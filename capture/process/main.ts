@@ -35,6 +35,8 @@ function isUserError(error: unknown): error is Error {
 }
 
 async function main(): Promise<number> {
+  // a parent may die at any time, also before this process has started to capture
+  const parentGone = process.send === undefined ? new Promise<void>(() => undefined) : channelClosed()
   const config = readConfig()
   const log = await makeLog({ exchange: config.exchange, symbol: config.symbol }, process.stdout.isTTY)
   let started: Capture | undefined
@@ -57,6 +59,11 @@ async function main(): Promise<number> {
   process.on('SIGTERM', stop).on('SIGINT', stop)
   process.on('uncaughtException', (error) => void capture.fail(error))
   if (process.send !== undefined) tellParent(capture)
+  // then it takes its captures along in order, and not for ever where the bucket cannot be reached
+  void parentGone.then(() => {
+    stop()
+    setTimeout(() => void capture.leave(), ORPHAN_DRAINS_MS).unref()
+  })
   const { exitCode } = await capture.ended
   return exitCode
 }
@@ -69,11 +76,12 @@ function tellParent(capture: Capture): void {
       () => undefined, // the spool changed under the count; the next one comes in half a second
     )
   setInterval(tell, STATUS_EVERY_MS).unref()
-  // a parent that dies takes its captures along in order, and not for ever where the bucket cannot be reached
-  process.once('disconnect', () => {
-    process.emit('SIGTERM', 'SIGTERM')
-    setTimeout(() => void capture.leave(), ORPHAN_DRAINS_MS).unref()
-  })
+}
+
+/** Resolves when the channel to the parent is closed, or was when asked. */
+async function channelClosed(): Promise<void> {
+  if (!process.connected) return
+  await new Promise<void>((resolve) => process.once('disconnect', () => resolve()))
 }
 
 main().then(

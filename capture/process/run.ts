@@ -12,6 +12,9 @@ import {
 } from '../session/mod.ts'
 import { VERSION } from '../version.ts'
 
+/** A step of the wall clock beyond this closes the segment, so that receive times follow it; microseconds. */
+const CLOCK_STEP_US = 250_000
+
 /** Receive time as the feed keeps it; the anchor is taken anew at each segment. */
 export interface RunClock {
   now(): number
@@ -96,10 +99,6 @@ export class Run {
     return this.#ended
   }
 
-  get queuedBytes(): number {
-    return this.#writer.queuedBytes
-  }
-
   /** Takes one input. After the end of the run inputs are ignored: they belong to no coverage. */
   input(input: Input): void {
     if (this.#ended) return
@@ -107,7 +106,11 @@ export class Run {
     this.#writer.append(input)
     this.session.step(input, this.#effects)
     const halt = this.#halt
-    if (halt === undefined) return
+    if (halt === undefined) {
+      // the wall clock was stepped forward: a fresh anchor brings receive time up to it
+      if (input.kind === 'tick' && input.wallDistance > CLOCK_STEP_US) this.#rotate(input.received)
+      return
+    }
     this.#close(halt.reason, input.received)
     this.#options.onHalt(halt.reason, halt.message)
   }
@@ -159,13 +162,15 @@ export class Run {
     })
   }
 
+  /** Opens the next window; its receive time begins at the anchor, or where the last one ended if that is later. */
   #rotate(received: number): void {
     this.#closeSegment('rotation', received)
     this.window++
     this.#options.clock.anchor()
-    this.#boundary = this.#nextBoundary(received)
-    this.#writer = this.#openSegment(received)
-    this.session.openWindow(this.window, received, this.#effects)
+    const opened = Math.max(received, this.#options.clock.now())
+    this.#boundary = this.#nextBoundary(opened)
+    this.#writer = this.#openSegment(opened)
+    this.session.openWindow(this.window, opened, this.#effects)
   }
 
   #close(reason: string, received: number): void {

@@ -9,6 +9,9 @@ import { parseWindowName, type Shipper, type Spool, syncPath, systemCode, window
 /** Delays before a recording that failed is tried again. */
 const RETRY_DELAY_MS_MIN = 1000
 const RETRY_DELAY_MS_MAX = 60_000
+/** A worker that dies, or a file that reads back wrong, may be a passing fault of the machine so many times. */
+const MACHINE_FAULTS_MAX = 5
+const MACHINE_FAULTS: readonly string[] = ['WorkerFailed', 'SealFailed']
 
 export interface WindowsOptions {
   readonly spool: Spool
@@ -18,6 +21,8 @@ export interface WindowsOptions {
   readonly wait: (ms: number) => Promise<void>
   /** Replay did not end in the state that the live session ended in. */
   readonly onMismatch: (run: string, detail: string) => void
+  /** A segment cannot be replayed at all, for instance because another version wrote it. It is kept aside. */
+  readonly onUnrecordable: (run: string, detail: string) => void
 }
 
 /**
@@ -27,7 +32,6 @@ export interface WindowsOptions {
 export class Windows {
   readonly #options: WindowsOptions
   #queue: Promise<void> = Promise.resolve()
-  #waiting = 0
   #stopping = false
   readonly #stopped = Promise.withResolvers<void>()
   /** Runs of which nothing is published any more from this window on: its replay could not be vouched for. */
@@ -35,11 +39,6 @@ export class Windows {
 
   constructor(options: WindowsOptions) {
     this.#options = options
-  }
-
-  /** Closed segments that are not sealed yet. */
-  get waiting(): number {
-    return this.#waiting
   }
 
   /**
@@ -80,10 +79,8 @@ export class Windows {
 
   /** A segment is closed: records and seals it after those before it. */
   add(run: string, window: number): void {
-    this.#waiting++
     this.#queue = this.#queue.then(async () => {
       if (!this.#stopping) await this.#untilSealed(run, window)
-      this.#waiting--
     })
   }
 
@@ -118,24 +115,32 @@ export class Windows {
 
   async #untilSealed(run: string, window: number): Promise<void> {
     const name = windowName(run, window)
-    for (
-      let delayMs = RETRY_DELAY_MS_MIN;
-      !this.#stopping;
-      delayMs = Math.min(delayMs * 2, RETRY_DELAY_MS_MAX)
-    ) {
+    let delayMs = RETRY_DELAY_MS_MIN
+    let faults = 0
+    while (!this.#stopping) {
       try {
         return await this.#seal(run, window, name)
       } catch (error) {
-        const { message, code } =
-          error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error), code: '' }
-        this.#options.log.error(
-          { window: name, code, delayMs },
-          `recording failed, it is tried again: ${message}`,
-        )
-        if (!(error instanceof RecordError) && systemCode(error) === undefined) throw error
+        const message = error instanceof Error ? error.message : String(error)
+        const code = codeOf(error)
+        if (MACHINE_FAULTS.includes(code)) faults++
+        if (!passes(code) && (!MACHINE_FAULTS.includes(code) || faults >= MACHINE_FAULTS_MAX)) {
+          return await this.#giveUp(run, window, name, message)
+        }
+        const fields = { window: name, code, delayMs }
+        this.#options.log.error(fields, `recording failed, it is tried again: ${message}`)
       }
       await Promise.race([this.#options.wait(delayMs), this.#stopped.promise])
+      delayMs = Math.min(delayMs * 2, RETRY_DELAY_MS_MAX)
     }
+  }
+
+  /** The same inputs will fail alike: the segment is kept aside with those that follow it, and others go on. */
+  async #giveUp(run: string, window: number, name: string, message: string): Promise<void> {
+    this.#options.log.error({ window: name }, `quarantined, it cannot be recorded: ${message}`)
+    await this.#putAside(name, 'quarantine')
+    this.#stopPublishing(run, window)
+    this.#options.onUnrecordable(run, `${name} cannot be recorded: ${message}`)
   }
 
   async #seal(run: string, window: number, name: string): Promise<void> {
@@ -197,4 +202,14 @@ export class Windows {
     await syncPath(paths[where])
     await syncPath(paths.journal)
   }
+}
+
+/** A code of the system, such as ENOSPC: the cause may pass. */
+function passes(code: string): boolean {
+  return /^E[A-Z0-9]+$/.test(code)
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof RecordError) return error.code
+  return systemCode(error)
 }

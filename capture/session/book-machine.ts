@@ -9,11 +9,13 @@ import {
   ProtocolError,
   Snapshot,
 } from '../exchange/mod.ts'
-import { decodeLevels, EventBuffer, encodeLevels } from './buffer.ts'
+import { EventBuffer } from './buffer.ts'
 import type { Counters } from './counters.ts'
 import type { DepthRow, Effects, RowHead } from './effects.ts'
+import { decodeSnapshot, encodeSnapshot } from './encoding.ts'
 import type { ResponseInput } from './input.ts'
 import type { Coverage, Sequence } from './ledger.ts'
+import { FALLS_MAX, ResyncBudget } from './resync-budget.ts'
 import { SnapshotRequests } from './snapshot-request.ts'
 
 /**
@@ -57,6 +59,8 @@ export class BookMachine {
   readonly #buffer = new EventBuffer()
   #pending: Snapshot | undefined
   readonly #requests = new SnapshotRequests()
+  readonly #budget = new ResyncBudget()
+  #liveLongest = 0
   #openedAt = 0
   /** Nothing vouches that the next row follows the last one. */
   #gapBefore = true
@@ -81,17 +85,21 @@ export class BookMachine {
     this.#enter('buffering', received)
   }
 
+  /** The longest time that the book was live without a break, microseconds. */
+  get liveForUs(): number {
+    return this.#liveLongest
+  }
+
   /** The socket is lost: a new connection never resumes a book. */
-  closed(received: number, effects: Effects): void {
-    if (this.state === 'live') {
-      this.#endCoverage('reconnect', '', effects)
-      this.#countGap('reconnect')
-    }
+  closed(why: string, received: number, effects: Effects): void {
+    const wasLive = this.state === 'live'
+    if (wasLive) this.#endCoverage('reconnect', why, effects)
     this.#discard()
     this.#buffer.clear()
     this.connection = 0
     this.#requests.spread = true
     this.#enter('connecting', received)
+    if (wasLive) this.#countGap('reconnect', received, effects)
   }
 
   event(event: DepthEvent, received: number, effects: Effects): void {
@@ -110,6 +118,7 @@ export class BookMachine {
       const detail = `event ${event.firstId}..${event.finalId} follows ${event.previousId}, the book is at ${this.book.id}`
       this.gap('sequence', detail, received, effects)
     }
+    if (this.state === 'halted') return
     this.#keep(event, received)
     this.#tryJoin(received, effects)
     this.#ask(received, effects)
@@ -143,10 +152,10 @@ export class BookMachine {
     this.#buffer.clear()
     if (this.state !== 'live') return
     this.#endCoverage(reason, detail, effects)
-    this.#countGap(reason)
     this.#discard()
     this.#requests.spread = false
     this.#enter('buffering', received)
+    this.#countGap(reason, received, effects)
   }
 
   /** Ends coverage for good: the session halts or stops. */
@@ -277,7 +286,7 @@ export class BookMachine {
     if (fault === 'crossed') return this.#crossed(received, effects)
     if (fault !== undefined) {
       this.gap(fault, `after event ${event.finalId}`, received, effects)
-      this.#keep(event, received)
+      if (this.#isBuffering()) this.#keep(event, received)
       return
     }
     this.#eventTime = event.eventTime
@@ -309,10 +318,14 @@ export class BookMachine {
     for (const coverage of [this.#books, this.#depth]) coverage?.end(by, detail, window, seq, effects.rows)
   }
 
-  #countGap(reason: EndReason): void {
+  /** The last thing of a fall from live: it may halt. */
+  #countGap(reason: EndReason, received: number, effects: Effects): void {
     this.lastGap = reason
     this.#gapBefore = true
     this.#shared.counters.add('gaps')
+    if (!this.#budget.fall(reason, received)) return
+    const message = `the book was lost more than ${FALLS_MAX} times in ten minutes, last for ${reason}`
+    this.#shared.halt('ResyncStorm', message, received, effects)
   }
 
   /** Forgets the book, the waiting snapshot and the request on its way. */
@@ -323,6 +336,7 @@ export class BookMachine {
   }
 
   #enter(state: BookState, received: number): void {
+    if (this.state === 'live') this.#liveLongest = Math.max(this.#liveLongest, received - this.since)
     this.state = state
     this.since = received
   }
@@ -344,6 +358,8 @@ export class BookMachine {
     out.boolean(this.#pending !== undefined)
     if (this.#pending !== undefined) encodeSnapshot(this.#pending, out)
     this.#requests.encode(out)
+    this.#budget.encode(out)
+    out.integer(this.#liveLongest)
     out.integer(this.#openedAt)
     out.boolean(this.#gapBefore)
     out.integer(this.#eventTime)
@@ -359,6 +375,8 @@ export class BookMachine {
     this.#buffer.decode(from)
     this.#pending = from.boolean() ? decodeSnapshot(from) : undefined
     this.#requests.decode(from)
+    this.#budget.decode(from)
+    this.#liveLongest = from.integer()
     this.#openedAt = from.integer()
     this.#gapBefore = from.boolean()
     this.#eventTime = from.integer()
@@ -370,26 +388,4 @@ function oneOf<T extends string>(value: string, legal: readonly T[]): T {
   const found = legal.find((candidate) => candidate === value)
   if (found === undefined) throw new RangeError(`"${value}" is none of ${legal.join(', ')}`)
   return found
-}
-
-function encodeSnapshot(snapshot: Snapshot, out: Encoder): void {
-  out.id(snapshot.id)
-  out.integer(snapshot.eventTime)
-  out.integer(snapshot.transactionTime)
-  out.integer(snapshot.limit)
-  encodeLevels(snapshot.bids, out)
-  encodeLevels(snapshot.asks, out)
-}
-
-function decodeSnapshot(from: Decoder): Snapshot {
-  const id = from.id()
-  const eventTime = from.integer()
-  const transactionTime = from.integer()
-  const limit = from.integer()
-  const snapshot = new Snapshot(decodeLevels(from), decodeLevels(from))
-  snapshot.id = id
-  snapshot.eventTime = eventTime
-  snapshot.transactionTime = transactionTime
-  snapshot.limit = limit
-  return snapshot
 }

@@ -1,5 +1,6 @@
 import type { Decoder, Encoder } from '../book/mod.ts'
-import { DepthEvent, LevelBuffer } from '../exchange/mod.ts'
+import type { DepthEvent } from '../exchange/mod.ts'
+import { decodeEvent, encodeEvent } from './encoding.ts'
 
 /** What a buffer may hold: events wait here for a snapshot, seconds normally. */
 const AGE_MAX_US = 60_000_000
@@ -102,44 +103,4 @@ export class EventBuffer {
 
 function bytesOf(event: DepthEvent): number {
   return 128 + (event.bids.length + event.asks.length) * 16
-}
-
-export function encodeLevels(levels: LevelBuffer, out: Encoder): void {
-  out.count(levels.length)
-  for (let i = 0; i < levels.length * 2; i++) out.float(levels.data[i])
-}
-
-export function decodeLevels(from: Decoder): LevelBuffer {
-  const count = from.count()
-  const levels = new LevelBuffer(count)
-  for (let i = 0; i < count; i++) {
-    const price = from.float()
-    levels.push(price, from.float())
-  }
-  return levels
-}
-
-function encodeEvent(event: DepthEvent, out: Encoder): void {
-  out.id(event.previousId)
-  out.id(event.firstId)
-  out.id(event.finalId)
-  out.integer(event.eventTime)
-  out.integer(event.transactionTime)
-  encodeLevels(event.bids, out)
-  encodeLevels(event.asks, out)
-}
-
-function decodeEvent(from: Decoder): DepthEvent {
-  const previousId = from.id()
-  const firstId = from.id()
-  const finalId = from.id()
-  const eventTime = from.integer()
-  const transactionTime = from.integer()
-  const event = new DepthEvent(decodeLevels(from), decodeLevels(from))
-  event.previousId = previousId
-  event.firstId = firstId
-  event.finalId = finalId
-  event.eventTime = eventTime
-  event.transactionTime = transactionTime
-  return event
 }

@@ -115,7 +115,7 @@ export class Coverage {
       rows: 0,
       state: 'suspect',
       endedBy: by,
-      detail: detail.slice(0, DETAIL_LENGTH_MAX),
+      detail: bounded(detail),
     })
   }
 
@@ -145,7 +145,7 @@ export class Coverage {
       rows: this.#rows,
       state: this.state,
       endedBy,
-      detail: detail.slice(0, DETAIL_LENGTH_MAX),
+      detail: bounded(detail),
     })
   }
 
@@ -174,4 +174,9 @@ export class Coverage {
     this.#vouchedId = from.id()
     this.#vouchedFrom = from.integer()
   }
+}
+
+/** Cut in the middle of a character, a text would not survive UTF-8. */
+function bounded(detail: string): string {
+  return detail.slice(0, DETAIL_LENGTH_MAX).toWellFormed()
 }

@@ -11,6 +11,9 @@ import { Coverage, Sequence } from './ledger.ts'
 
 /** Version of the canonical bytes. A checkpoint of another version is not read. */
 const STATE_VERSION = 1
+const NO_TRADE = -1n
+/** So many repeated trades in a row are none: the exchange counts anew, or one id was far off. */
+const REPEATED_MAX = 100
 
 /** A stream other than the book: nothing yet, data, or ended for good. */
 export type StreamState = 'waiting' | 'flowing' | 'ended'
@@ -33,7 +36,10 @@ export class Session {
   readonly #connections = new Map<number, string>()
   #halted: HaltReason | '' = ''
   #stopped = false
-  #lastTradeId = 0n
+  /** −1 before the first trade. */
+  #lastTradeId = NO_TRADE
+  /** Trades in a row that were published already. */
+  #repeated = 0
   /** The exchange's word for the symbol's listing; empty before it is known. */
   #listing = ''
   #clockOffset = 0
@@ -158,6 +164,8 @@ export class Session {
       case 'mark_price':
         return this.#onMarkPrice(input, effects)
       case 'snapshot':
+        // in-band snapshots belong to exchanges that this version does not capture
+        return this.counters.add('messages_ignored')
       case 'none':
         return
     }
@@ -198,7 +206,7 @@ export class Session {
     if (route === undefined) return
     this.#connections.delete(input.connection)
     if (this.#carriesBook(route)) {
-      if (input.connection === this.book.connection) this.book.closed(input.received, effects)
+      if (input.connection === this.book.connection) this.book.closed(input.reason, input.received, effects)
       return
     }
     this.#endCoverage(this.#routes.get(route) ?? [], 'reconnect', input.reason, effects)
@@ -209,9 +217,11 @@ export class Session {
     const coverage = this.#coverage.get('trades')
     const trade = this.#message.trade
     if (coverage === undefined) return this.counters.add('messages_ignored')
-    if (trade.id <= this.#lastTradeId) return this.counters.add('trades_repeated')
+    this.#repeated = trade.id <= this.#lastTradeId ? this.#repeated + 1 : 0
+    if (this.#repeated > 0 && this.#repeated < REPEATED_MAX) return this.counters.add('trades_repeated')
+    this.#repeated = 0
     this.counters.add('trades')
-    const chained = this.#lastTradeId !== 0n && trade.id === this.#lastTradeId + 1n
+    const chained = this.#lastTradeId !== NO_TRADE && trade.id === this.#lastTradeId + 1n
     if (coverage.open && !chained) {
       const detail = `trade ${trade.id} follows ${this.#lastTradeId}`
       coverage.end('sequence', detail, this.#shared.window, this.#shared.seq, effects.rows)
@@ -285,6 +295,7 @@ export class Session {
     out.string(this.#halted)
     out.boolean(this.#stopped)
     out.id(this.#lastTradeId)
+    out.count(this.#repeated)
     out.string(this.#listing)
     out.float(this.#clockOffset)
     this.book.encode(out)
@@ -308,6 +319,7 @@ export class Session {
     this.#halted = from.string() as HaltReason | ''
     this.#stopped = from.boolean()
     this.#lastTradeId = from.id()
+    this.#repeated = from.count()
     this.#listing = from.string()
     this.#clockOffset = from.float()
     this.book.decode(from)

@@ -103,6 +103,8 @@ export class MarketCheck {
       else {
         this.#source.tally.manifests++
         await this.#checkWindow(manifest, state, totals)
+        // its journal was damaged and coverage says so: the next window begins from a checkpoint of its own
+        if (manifest.coverage.some((row) => row.ended_by === 'journal_corrupt')) state.forget()
       }
       onDone()
     }

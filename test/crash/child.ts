@@ -109,6 +109,9 @@ const windows = new Windows({
   shipper,
   log,
   wait: (ms) => new Promise((done) => setTimeout(done, ms)),
+  onUnrecordable: (_run, message) => {
+    throw new Error(message)
+  },
   onMismatch: fail,
 })
 await windows.recover(left)

@@ -30,9 +30,8 @@ describe('a spool that was damaged while nobody looked', () => {
   }
 
   /**
-   * Starts a capture on the damaged spool, drains it, and has the bucket judged. `lossy`: data within a run is gone.
-   * Coverage says so and the oracle agrees; `verify` rightly calls a missing window a problem, and after a damaged
-   * segment it asks for a `gap_before` that the next segment, replayed from its own checkpoint, does not give.
+   * Starts a capture on the damaged spool, drains it, and has the bucket judged. `lossy`: a whole window is gone,
+   * which `verify` rightly calls a problem; the oracle agrees with what coverage says.
    */
   async function recovered(place: Place, { holes = false, lossy = false } = {}) {
     const onDisk = await journalled(place.spool)
@@ -56,7 +55,7 @@ describe('a spool that was damaged while nobody looked', () => {
       const place = await unrecorded(victim)
       const segment = (await place.names('journal'))[3]
       await flipFrame(join(place.spool, 'journal', segment), victim)
-      const { output, summary } = await recovered(place, { lossy: true })
+      const { output, summary } = await recovered(place)
       await place.assertEmptied()
       assert.ok((summary.ended['journal_corrupt'] ?? 0) >= 3, JSON.stringify(summary.ended))
       assert.match(output, /the journal is damaged, coverage ends there/)
@@ -103,7 +102,7 @@ describe('a spool that was damaged while nobody looked', () => {
     const place = world.place('sealed')
     await place.copy(template)
     const [, altered, missing, manifest] = await place.names('sealed')
-    await flipMiddle(join(place.spool, 'sealed', altered, 'trades.parquet'))
+    await flipMiddle(join(place.spool, 'sealed', altered, 'coverage.parquet'))
     await rm(join(place.spool, 'sealed', missing, 'coverage.parquet'))
     await flipMiddle(join(place.spool, 'sealed', manifest, 'manifest.json'))
     const { output } = await recovered(place)
@@ -120,7 +119,7 @@ describe('a spool that was damaged while nobody looked', () => {
     const place = world.place('gone')
     await place.copy(template)
     const [damaged] = await place.names('sealed')
-    await flipMiddle(join(place.spool, 'sealed', damaged, 'trades.parquet'))
+    await flipMiddle(join(place.spool, 'sealed', damaged, 'coverage.parquet'))
     await rm(join(place.spool, 'journal', `${damaged}.journal`))
     const capture = world.capture(place, 3600)
     const { ship } = await capture.until('waiting', ({ ship }) => ship.state === 'waiting')

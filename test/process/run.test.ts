@@ -72,6 +72,19 @@ describe('run', () => {
       await second_.close()
     }))
 
+  it('a wall clock that was stepped forward closes the segment: receive times follow from the next one on', () =>
+    withDirectory(async (dir) => {
+      const driven = driveRun(dir, { startUs: BEFORE_MIDNIGHT - 3_000_000_000, rotationSeconds: 3600 })
+      driven.input({ kind: 'opened', connection: 1, route: 'public' })
+      driven.input({ kind: 'tick', wallDistance: 250_000 })
+      assert.equal(driven.run.window, 0, 'a step of 250 ms is none')
+      driven.input({ kind: 'tick', wallDistance: 250_001 })
+      assert.equal(driven.run.window, 1)
+      assert.equal(driven.clock.anchors, 2)
+      await driven.run.end('stopped')
+      assert.equal((await inputsOf(driven.segment(0))).inputs.length, 3)
+    }))
+
   it('a halt closes the segment with its reason, and nothing is journalled after it', () =>
     withDirectory(async (dir) => {
       const driven = driveRun(dir, { startUs: BEFORE_MIDNIGHT, rotationSeconds: 3600 })

@@ -201,3 +201,80 @@ describe('overload', () => {
     )
   })
 })
+
+describe('resync budget', () => {
+  /** Loses a live book by a broken chain, and joins again. */
+  function fall(drive: Drive, id: number): void {
+    drive.depth({ U: id + 11, u: id + 20, pu: id + 10 })
+    drive.snapshot(id + 15, [['100', '1']], [['101', '1']])
+  }
+
+  it('halts at the twenty-first fall from live in ten minutes', () => {
+    const drive = new Drive().live()
+    for (let i = 0; i < 20; i++) fall(drive, 110 + i * 20)
+    assert.deepEqual([drive.session.book.state, drive.out.halts.length], ['live', 0])
+    drive.depth({ U: 1000, u: 1010, pu: 999 })
+    assert.deepEqual(
+      drive.out.halts.map((halt) => halt.reason),
+      ['ResyncStorm'],
+    )
+    assert.equal(drive.session.over, true)
+  })
+
+  it('falls that are ten minutes old are forgotten', () => {
+    const drive = new Drive().live()
+    for (let i = 0; i < 40; i++) {
+      fall(drive, 110 + i * 20)
+      drive.now += 31_000_000
+    }
+    assert.equal(drive.out.halts.length, 0)
+  })
+
+  it('lost connections count, an overload of our own does not', () => {
+    const drive = new Drive().live()
+    for (let i = 0; i < 25; i++) {
+      drive.input({ kind: 'overload', stalledMs: 3000 })
+      drive.depth({ U: 111 + i * 10, u: 120 + i * 10, pu: 110 + i * 10 })
+      drive.snapshot(115 + i * 10, [['100', '1']], [['101', '1']])
+    }
+    assert.deepEqual([drive.session.counters.values.gaps, drive.out.halts.length], [25, 0])
+    for (let i = 2; i < 23; i++) {
+      drive.input({ kind: 'closed', connection: i === 2 ? 1 : i, code: 1006, reason: '' })
+      if (drive.session.over) break
+      drive.open(i + 1).depth({ U: 101, u: 105, pu: 100 }, i + 1)
+      drive.snapshot(103, [['100', '1']], [['101', '1']])
+    }
+    assert.deepEqual(
+      drive.out.halts.map((halt) => halt.reason),
+      ['ResyncStorm'],
+    )
+  })
+})
+
+describe('trade ids', () => {
+  it('the first trade may have id 0', () => {
+    const drive = new Drive().open(2, 'market').trade(0).trade(1)
+    assert.deepEqual(
+      drive.out.of('trades').map((row) => row.values['id']),
+      [0n, 1n],
+    )
+  })
+
+  it('a hundred repeats in a row are a new count: a gap, not silence', () => {
+    const drive = new Drive().open(2, 'market').trade(1_000_000)
+    for (let id = 5; id < 110; id++) drive.trade(id)
+    assert.deepEqual(drive.out.coverageTexts(), ['trades proven 999999:1000000..1000000 rows 1 sequence'])
+    const ids = drive.out.of('trades').map((row) => row.values['id'])
+    assert.deepEqual(ids.slice(0, 3), [1_000_000n, 104n, 105n])
+    assert.equal(drive.session.counters.values.trades_repeated, 99)
+  })
+})
+
+describe('details', () => {
+  it('a detail that is cut within a character survives UTF-8', () => {
+    const drive = new Drive().open(2, 'market').trade(5)
+    drive.input({ kind: 'closed', connection: 2, code: 1006, reason: `${'x'.repeat(299)}😀` })
+    const detail = String(drive.out.of('coverage').at(-1)?.values['detail'])
+    assert.equal(Buffer.from(detail).toString(), detail)
+  })
+})
