@@ -148,6 +148,8 @@ export class Capture {
     try {
       await this.#close()
       await this.#windows.settled()
+      // a spool that is gone cannot be drained: better an error now than tries for ever
+      await this.#spool.listWindows()
       await this.#shipper.drain()
       await this.#finish('Drained', 'ended in order', EXIT_DRAINED)
     } catch (error) {
