@@ -1,15 +1,19 @@
 /**
- * Set-up for every command of package.json: installs the packages of the lock file where they are missing or old,
- * and with --python makes the virtual environment of the readers (DuckDB, Polars, pandas). Plain JavaScript without
- * a dependency, since it runs before there is one, on the Node that the machine has.
+ * Set-up for every command of package.json, and then the command:
+ *
+ *   node test/setup.js [--python] [SCRIPT.ts [ARGUMENTS]]
+ *
+ * Installs the packages of the lock file where they are missing or old, with --python makes the virtual environment
+ * of the readers (DuckDB, Polars, pandas), and runs the script with the Node that the project brings. Plain JavaScript
+ * without a dependency, since it runs before there is one, on the Node that the machine has.
  *
  * The virtual environment is kept in ${XDG_CACHE_HOME:-~/.cache}/l2cap, by the hash of its requirements.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { constants, homedir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -65,5 +69,23 @@ function python() {
   }
 }
 
+/** Runs the script as if it had been started instead of this file: its signals, its exit code. */
+function start(script, args) {
+  const bin = join(root, 'node_modules', '.bin')
+  const child = spawn(join(root, 'node_modules', 'node', 'bin', 'node'), [script, ...args], {
+    stdio: 'inherit',
+    // tools such as tsc are found by name, also where npm did not start us
+    env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` },
+  })
+  // a terminal's Ctrl-C reaches the child by itself; it decides when to end
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
+}
+
+const args = process.argv.slice(2)
+const withPython = args[0] === '--python'
+const [script, ...rest] = withPython ? args.slice(1) : args
 packages()
-if (process.argv.includes('--python')) python()
+if (withPython) python()
+if (script !== undefined) start(script, rest)
