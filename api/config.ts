@@ -3,7 +3,9 @@ import { BookLevels, EXCHANGES, Guards, SECONDS_A_DAY, Storage, Streams, SymbolN
 
 /** What is put before paths, and shown in logs: it must hold neither a query nor a password. */
 function isBareAddress(address: string): boolean {
-  const { username, password, search, hash } = new URL(address)
+  const url = URL.parse(address)
+  if (url === null) return true // told as no address at all
+  const { username, password, search, hash } = url
   return username + password + search + hash === ''
 }
 

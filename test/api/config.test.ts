@@ -53,6 +53,13 @@ describe('configuration of a process', () => {
     ],
     ['no storage', { storage: {} }, /storage: give exactly one of s3 and local/],
     ['endpoints that are no address', { endpoints: 'localhost' }, /endpoints: /],
+    [
+      'endpoints with a password',
+      { endpoints: 'http://me:secret@localhost' },
+      /endpoints: an address such as http:\/\/127\.0\.0\.1:8080, without user, query or fragment/,
+    ],
+    ['endpoints with a query', { endpoints: 'http://localhost/?x=1' }, /endpoints: an address such as/],
+    ['a symbol too long for a path', { symbol: '币'.repeat(27) }, /symbol: at most 240 bytes once encoded/],
     ['a spool without a directory', { spool: {} }, /spool\.dir: /],
     ['a port out of range', { port: 70_000 }, /port: /],
   ] as const) {
