@@ -74,7 +74,9 @@ describe('recorded traffic over real sockets becomes Parquet that Python finds e
     it(`${recording} at speed ${SPEED}`, async (t) => {
       for (const [symbol, checked] of await captureAndCheck(recording, SPEED)) {
         const { rows, files, golden, whole, gaps, events } = checked
-        t.diagnostic(`${symbol}: ${rows} of ${events} events, ${files} files, ${golden} golden, ${whole} whole books`)
+        t.diagnostic(
+          `${symbol}: ${rows} of ${events} events, ${files} files, ${golden} golden, ${whole} whole books`,
+        )
         // joining takes a few milliseconds, which are a second or so of the recording
         assert.ok(rows > events / 2, `${symbol}: ${rows} of ${events} events`)
         assert.ok(golden > 0 && whole > 0)
