@@ -108,7 +108,7 @@ export class Run {
     const halt = this.#halt
     if (halt === undefined) {
       // the wall clock was stepped forward: a fresh anchor brings receive time up to it
-      if (input.kind === 'tick' && input.wallDistance > CLOCK_STEP_US) this.#rotate(input.received)
+      if (input.kind === 'tick' && input.wallDistance > CLOCK_STEP_US) this.#followClock(input.received)
       return
     }
     this.#close(halt.reason, input.received)
@@ -162,12 +162,22 @@ export class Run {
     })
   }
 
-  /** Opens the next window; its receive time begins at the anchor, or where the last one ended if that is later. */
+  /** The window that an input opens begins with the input's own time. */
   #rotate(received: number): void {
     this.#closeSegment('rotation', received)
-    this.window++
     this.#options.clock.anchor()
-    const opened = Math.max(received, this.#options.clock.now())
+    this.#openNext(received)
+  }
+
+  /** The next window begins where the clock stands now, which is later than anything received before. */
+  #followClock(received: number): void {
+    this.#closeSegment('clock_step', received)
+    this.#options.clock.anchor()
+    this.#openNext(Math.max(received, this.#options.clock.now()))
+  }
+
+  #openNext(opened: number): void {
+    this.window++
     this.#boundary = this.#nextBoundary(opened)
     this.#writer = this.#openSegment(opened)
     this.session.openWindow(this.window, opened, this.#effects)

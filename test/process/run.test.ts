@@ -85,6 +85,17 @@ describe('run', () => {
       assert.equal((await inputsOf(driven.segment(0))).inputs.length, 3)
     }))
 
+  it('an input that crosses a boundary opens the window, though the clock has moved on since', () =>
+    withDirectory(async (dir) => {
+      const driven = driveRun(dir, { startUs: BEFORE_MIDNIGHT, rotationSeconds: 10 })
+      driven.input({ kind: 'opened', connection: 1, route: 'public' })
+      const received = BEFORE_MIDNIGHT + 5_000_000
+      driven.clock.nowUs = received + 700
+      driven.run.input({ kind: 'tick', received, wallDistance: 0 })
+      await driven.run.end('stopped')
+      assert.equal((await inputsOf(driven.segment(1))).opened, received)
+    }))
+
   it('a halt closes the segment with its reason, and nothing is journalled after it', () =>
     withDirectory(async (dir) => {
       const driven = driveRun(dir, { startUs: BEFORE_MIDNIGHT, rotationSeconds: 3600 })
