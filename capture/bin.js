@@ -14,12 +14,14 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 const CLI = new URL('./cli.ts', import.meta.url)
 const OWN_NODE = fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url))
 
-if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR_MIN) {
+if (!existsSync(new URL('../node_modules/zod', import.meta.url))) {
+  fail('the packages are not installed')
+} else if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR_MIN) {
   await import(CLI.href)
 } else if (existsSync(OWN_NODE)) {
   runWith(OWN_NODE)
 } else {
-  fail(`l2cap needs Node ${NODE_MAJOR_MIN} or newer and this is Node ${process.versions.node}`)
+  fail(`Node ${NODE_MAJOR_MIN} or newer is needed and this is Node ${process.versions.node}`)
 }
 
 /**

@@ -61,8 +61,10 @@ export class Member {
   stop(): void {
     this.#stopping = true
     clearTimeout(this.#timer)
-    if (this.#child === undefined) this.#finish('ended', this.#state === 'starting' ? 'ended' : this.#state)
-    else this.#child.kill('SIGTERM')
+    if (this.#child !== undefined) this.#child.kill('SIGTERM')
+    // one that waits for its restart ends with what it halted for; one that is ending is judged by its end
+    else if (this.#state === 'restarting') this.#finish('terminal', this.#state)
+    else if (this.#attempts === 0) this.#finish('ended', 'ended')
   }
 
   /** For a process that does not even leave: its journal is safe against it. */
@@ -154,6 +156,8 @@ export class Member {
       ...(report === undefined ? {} : { unshippedBytes: report.unshippedBytes }),
       ...verdict,
     })
+    // told to end meanwhile: there is no restart
+    if (verdict.next === 'restart' && this.#stopping) return this.#finish('terminal', verdict.reason)
     if (verdict.next !== 'restart')
       return this.#finish(verdict.next, verdict.next === 'ended' ? 'ended' : verdict.reason)
     this.#failures++

@@ -39,7 +39,8 @@ export function verdictOf(
   circumstances: { readonly failures: number; readonly stopping: boolean },
 ): Verdict {
   const { reason, message } = explain(end)
-  if (end.code === EXIT_DRAINED) return { next: 'ended', reason, message }
+  // unasked, an end in order is no end: somebody else told it to stop
+  if (end.code === EXIT_DRAINED && circumstances.stopping) return { next: 'ended', reason, message }
   // it was told to end before it listened to signals: it had received nothing yet
   if (circumstances.stopping && end.signal === 'SIGTERM') return { next: 'ended', reason, message }
   if (end.code === EXIT_WRONG_CALL) return { next: 'wrong_call', reason, message }

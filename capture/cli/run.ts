@@ -8,7 +8,7 @@ const SAME_SIGNAL_MS = 500
 export const HELP = `l2cap run: captures order books into a directory, one process a symbol.
 
 Each process keeps a proven book, writes windows of Parquet and commits each with a manifest. A process that
-halts or dies is started again and goes on from its spool; nothing that was received is lost.
+halts or dies is started again and goes on from its spool (but not for SymbolUnknown and PrecisionLoss).
 
   l2cap run --exchange BinanceUsdm --symbols BTCUSDT,ETHUSDT [options]
   l2cap run FILE.yaml [options]      FILE.yaml is an L2Capture with storage: {local: {path: ./data}}

@@ -23,6 +23,8 @@ import { Windows } from './windows.ts'
 
 /** A halting process ships for at most this long; what is left goes with the next start. */
 const HALT_SHIP_MS = 30_000
+/** Each last step of a process has so long: what hangs then ends with the process. */
+const END_STEP_MS = 5_000
 
 /** How a capture ended. */
 export interface Ending {
@@ -50,6 +52,7 @@ export class Capture {
   readonly #resolveEnded: (ending: Ending) => void
   #ending = false
   #finished = false
+  #failing = false
   /** The first halt, also one that comes while the process is ending already: it decides the report. */
   #halted: { readonly reason: HaltReason; readonly message: string } | undefined
 
@@ -145,33 +148,50 @@ export class Capture {
     if (this.#ending) return
     this.#ending = true
     this.#log.info({ run: this.#runId }, 'stopping: closes the window, records and ships what is left')
+    await this.#end('Drained', 'ended in order', EXIT_DRAINED)
+  }
+
+  async #halt(reason: HaltReason, message: string): Promise<void> {
+    this.#halted ??= { reason, message }
+    this.#log.error({ reason, run: this.#runId }, `halt ${reason}: ${message}`)
+    if (this.#ending) return
+    this.#ending = true
+    await this.#end(reason, message, HALT_EXIT_CODES[reason])
+  }
+
+  /** Closes the run, then records and ships: all of it, or after a halt what fits into its time. */
+  async #end(reason: string, message: string, code: number): Promise<void> {
     try {
       await this.#close()
-      await this.#windows.settled()
       // a spool that is gone cannot be drained: better an error now than tries for ever
-      await this.#spool.listWindows()
-      await this.#shipper.drain()
-      await this.#finish('Drained', 'ended in order', EXIT_DRAINED)
+      if (this.#halted === undefined) {
+        await this.#windows.settled()
+        await this.#spool.listWindows()
+      }
+      // it may have halted meanwhile: then nobody waits for ever
+      if (this.#halted === undefined) await this.#shipper.drain()
+      else {
+        const deadline = performance.now() + HALT_SHIP_MS
+        // a full disk may keep the recorder waiting until somebody makes room: the next start goes on
+        await Promise.race([this.#windows.settled(), wait(HALT_SHIP_MS)])
+        await this.#shipper.drain(Math.max(0, deadline - performance.now()))
+      }
+      await this.#finish(reason, message, code)
     } catch (error) {
       await this.fail(error)
     }
   }
 
-  /** Ends the run first, so that coverage ends as stopped and not with the sockets. */
+  /** Ends the run first, so that coverage ends as stopped and not with the sockets. Throws what the journal did. */
   async #close(): Promise<void> {
-    const ended = this.#run.end('stopped')
-    await this.#feed.stop()
-    await ended
+    const [ended] = await Promise.allSettled([this.#run.end('stopped'), this.#feed.stop()])
+    // a journal that failed has halted the capture already, and that decides the report
+    if (ended.status === 'rejected' && this.#halted === undefined) throw ended.reason
   }
 
   /** Leaves at once: what was received is synced, the next start takes it up. */
   async leave(): Promise<void> {
-    this.#ending = true
-    this.#feed.stop()
-    this.#windows.stop()
-    await this.#run
-      .abandon()
-      .catch((error: unknown) => this.#log.error({ error: String(error) }, 'the last sync failed'))
+    await this.#abandon()
     await this.#finish('Stopped', 'left before everything was shipped; the next start goes on', EXIT_DRAINED)
   }
 
@@ -179,29 +199,18 @@ export class Capture {
   async fail(error: unknown): Promise<void> {
     const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
     this.#log.fatal({ error: message }, 'an error that nothing expected')
-    this.#ending = true
-    this.#windows.stop()
-    const abandoned = this.#run.abandon()
-    await this.#feed.stop()
-    await abandoned.catch(() => undefined) // its failure was logged by the journal's own handler
+    if (this.#failing) return
+    this.#failing = true
+    await this.#abandon()
     await this.#finish('InternalError', message, EXIT_INTERNAL_ERROR)
   }
 
-  async #halt(reason: HaltReason, message: string): Promise<void> {
-    this.#halted ??= { reason, message }
-    if (this.#ending) return
+  async #abandon(): Promise<void> {
     this.#ending = true
-    this.#log.error({ reason, run: this.#runId }, `halt ${reason}: ${message}`)
-    try {
-      await this.#close().catch(() => undefined) // a dead journal: its error is the halt's reason
-      const deadline = performance.now() + HALT_SHIP_MS
-      // a full disk may keep the recorder waiting until somebody makes room: the next start goes on
-      await Promise.race([this.#windows.settled(), wait(HALT_SHIP_MS)])
-      await this.#shipper.drain(Math.max(0, deadline - performance.now()))
-      await this.#finish(reason, message, HALT_EXIT_CODES[reason])
-    } catch (error) {
-      await this.fail(error)
-    }
+    this.#windows.stop()
+    const [abandoned] = await Promise.allSettled([this.#run.abandon(), this.#feed.stop()])
+    if (abandoned.status === 'rejected')
+      this.#log.error({ error: String(abandoned.reason) }, 'the last sync failed')
   }
 
   /** Ends the process, whatever fails on the way: the report says what was asked for, or the halt that came first. */
@@ -213,17 +222,17 @@ export class Capture {
     await this.#carryOn('the recorder', () => this.#recorder.close())
     const unknown = { unshippedBytes: -1, quarantinedBytes: -1 }
     const usage = (await this.#carryOn('the spool', () => this.#spool.usage())) ?? unknown
-    const halted = asked === 'InternalError' ? undefined : this.#halted
-    const reason = halted?.reason ?? asked
-    const exitCode = halted === undefined ? code : HALT_EXIT_CODES[halted.reason]
+    const reason = this.#halted?.reason ?? asked
+    const exitCode = this.#halted === undefined ? code : HALT_EXIT_CODES[this.#halted.reason]
+    const liveForUs = this.#run.session.book.liveForUs(this.#feed.receiveClock.now())
     const report: Report = {
       reason,
-      message: halted?.message ?? why,
+      message: this.#halted?.message ?? why,
       symbol: this.#config.symbol,
       run: this.#runId,
       at: formatTimeUs(Date.now() * 1000),
       exitCode,
-      haltsInARow: haltsInARow(reason, this.#previous, this.#run.session.book.liveForUs / 1000),
+      haltsInARow: haltsInARow(reason, this.#previous, liveForUs / 1000),
       previous:
         this.#previous === undefined ? null : { reason: this.#previous.reason, at: this.#previous.at },
       unshippedBytes: usage.unshippedBytes,
@@ -232,14 +241,14 @@ export class Capture {
     const { terminationLog } = this.#config
     await this.#carryOn('the report', () => writeReport(report, this.#spool.paths.report, terminationLog))
     this.#log.info({ report }, `ended: ${reason}`)
-    this.#lock.release()
+    await this.#carryOn('the lock', async () => this.#lock.release())
     this.#resolveEnded({ exitCode, report })
   }
 
-  /** A step of the end that must not keep the others from happening. */
+  /** A step of the end that must not keep the others from happening, by failing or by taking for ever. */
   async #carryOn<T>(what: string, step: () => Promise<T>): Promise<T | undefined> {
     try {
-      return await step()
+      return await Promise.race([step(), wait(END_STEP_MS)])
     } catch (error) {
       this.#log.error({ error: String(error) }, `${what} failed at the end`)
       return undefined
@@ -271,8 +280,8 @@ export class Capture {
   }
 }
 
-function wait(ms: number): Promise<void> {
-  return new Promise((done) => nodeTimers.after(ms, done))
+function wait(ms: number): Promise<undefined> {
+  return new Promise((done) => nodeTimers.after(ms, () => done(undefined)))
 }
 
 async function makeSpoolDirectory(dir: string): Promise<void> {

@@ -37,6 +37,12 @@ function isUserError(error: unknown): error is Error {
 async function main(): Promise<number> {
   // a parent may die at any time, also before this process has started to capture
   const parentGone = process.send === undefined ? new Promise<void>(() => undefined) : channelClosed()
+  // a signal that comes while the spool is taken up is kept until there is something to end
+  let signals = 0
+  let onSignal = () => {
+    signals++
+  }
+  process.on('SIGTERM', () => onSignal()).on('SIGINT', () => onSignal())
   const config = readConfig()
   const log = await makeLog({ exchange: config.exchange, symbol: config.symbol }, process.stdout.isTTY)
   let started: Capture | undefined
@@ -50,20 +56,18 @@ async function main(): Promise<number> {
   }
   const capture = await Capture.start(config, log)
   started = capture
-  const stop = () => {
-    process.off('SIGTERM', stop).off('SIGINT', stop)
-    const leave = () => void capture.leave()
-    process.on('SIGTERM', leave).on('SIGINT', leave)
-    void capture.drain()
+  onSignal = () => {
+    signals++
+    void (signals === 1 ? capture.drain() : capture.leave())
   }
-  process.on('SIGTERM', stop).on('SIGINT', stop)
   process.on('uncaughtException', (error) => void capture.fail(error))
   if (process.send !== undefined) tellParent(capture)
   // then it takes its captures along in order, and not for ever where the bucket cannot be reached
   void parentGone.then(() => {
-    stop()
+    onSignal()
     setTimeout(() => void capture.leave(), ORPHAN_DRAINS_MS).unref()
   })
+  if (signals > 0) void (signals === 1 ? capture.drain() : capture.leave())
   const { exitCode } = await capture.ended
   return exitCode
 }

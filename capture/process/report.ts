@@ -1,6 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { type HaltReason, isHaltReason } from '../../api/reasons.ts'
+import { isHaltReason } from '../../api/reasons.ts'
 
 /** The kubelet keeps so much of a termination message. */
 const REPORT_BYTES_MAX = 4096
@@ -36,8 +36,10 @@ export async function readReport(path: string): Promise<Report | undefined> {
 
 /** Halts in a row, this one included; live time counts from the last time the book went live, ms. */
 export function haltsInARow(reason: string, previous: Report | undefined, liveForMs: number): number {
-  if (!isHaltReason(reason)) return 0
-  return liveForMs >= RECOVERED_AFTER_MS ? 1 : (previous?.haltsInARow ?? 0) + 1
+  if (reason === 'Drained' || reason === 'Stopped') return 0
+  const before = liveForMs >= RECOVERED_AFTER_MS ? 0 : (previous?.haltsInARow ?? 0)
+  // an internal error is no halt, and does not make the halts before it forgotten
+  return isHaltReason(reason) ? before + 1 : before
 }
 
 /** Writes the report whole or not at all, and its copy where asked. Returns what was written. */
@@ -50,11 +52,16 @@ export async function writeReport(
   let text = JSON.stringify(bounded)
   if (Buffer.byteLength(text) > REPORT_BYTES_MAX)
     text = JSON.stringify({ ...bounded, message: bounded.message.slice(0, 300) })
-  // the kubelet's copy first: a full spool must not keep it from saying so
-  if (terminationLog !== undefined) await writeFile(terminationLog, text)
-  await writeFile(`${path}.new`, text)
-  await rename(`${path}.new`, path)
+  // one that cannot be written must not keep the other from saying so
+  const written = await Promise.allSettled([
+    terminationLog === undefined ? undefined : writeFile(terminationLog, text),
+    writeWhole(path, text),
+  ])
+  for (const result of written) if (result.status === 'rejected') throw result.reason
   return text
 }
 
-export type { HaltReason }
+async function writeWhole(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text)
+  await rename(`${path}.new`, path)
+}

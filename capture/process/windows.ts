@@ -125,7 +125,7 @@ export class Windows {
         const code = codeOf(error)
         if (MACHINE_FAULTS.includes(code)) faults++
         if (!passes(code) && (!MACHINE_FAULTS.includes(code) || faults >= MACHINE_FAULTS_MAX)) {
-          return await this.#giveUp(run, window, name, message)
+          if (await this.#giveUp(run, window, name, message)) return
         }
         const fields = { window: name, code, delayMs }
         this.#options.log.error(fields, `recording failed, it is tried again: ${message}`)
@@ -135,12 +135,22 @@ export class Windows {
     }
   }
 
-  /** The same inputs will fail alike: the segment is kept aside with those that follow it, and others go on. */
-  async #giveUp(run: string, window: number, name: string, message: string): Promise<void> {
-    this.#options.log.error({ window: name }, `quarantined, it cannot be recorded: ${message}`)
-    await this.#putAside(name, 'quarantine')
+  /**
+   * The same inputs will fail alike: the segment is kept aside with those that follow it, and others go on. Returns
+   * whether it could be moved; where it could not, all is tried again.
+   */
+  async #giveUp(run: string, window: number, name: string, message: string): Promise<boolean> {
+    const { log, onUnrecordable } = this.#options
+    try {
+      await this.#putAside(name, 'quarantine')
+    } catch (error) {
+      log.error({ window: name, error: String(error) }, 'the segment cannot be moved to quarantine')
+      return false
+    }
+    log.error({ window: name }, `quarantined, it cannot be recorded: ${message}`)
     this.#stopPublishing(run, window)
-    this.#options.onUnrecordable(run, `${name} cannot be recorded: ${message}`)
+    onUnrecordable(run, `${name} cannot be recorded: ${message}`)
+    return true
   }
 
   async #seal(run: string, window: number, name: string): Promise<void> {

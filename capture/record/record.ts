@@ -89,6 +89,7 @@ export async function recordSegment(options: RecordOptions): Promise<RecordOutco
   }
   const witness = end.end !== 'sealed' ? 'none' : sameVersion ? 'replayed' : 'other_version'
   const objects = await files.seal(options.prefix)
+  const closedAt = end.end === 'sealed' ? end.trailer.closedAt : replay.lastReceived
   const manifest = sealManifest({
     format: MANIFEST_FORMAT,
     exchange: header.exchange,
@@ -96,7 +97,8 @@ export async function recordSegment(options: RecordOptions): Promise<RecordOutco
     run: header.run,
     window: header.window,
     opened: formatTimeUs(header.openedAt),
-    closed: formatTimeUs(end.end === 'sealed' ? end.trailer.closedAt : replay.lastReceived),
+    // an input may have been stamped just before its window was opened
+    closed: formatTimeUs(Math.max(header.openedAt, closedAt)),
     objects,
     coverage: files.coverage(),
     counts: { inputs: replay.inputs, ...replay.counts() },

@@ -85,9 +85,9 @@ export class BookMachine {
     this.#enter('buffering', received)
   }
 
-  /** The longest time that the book was live without a break, microseconds. */
-  get liveForUs(): number {
-    return this.#liveLongest
+  /** The longest time until `now` that the book was live without a break, microseconds. */
+  liveForUs(now: number): number {
+    return Math.max(this.#liveLongest, this.state === 'live' ? now - this.since : 0)
   }
 
   /** The socket is lost: a new connection never resumes a book. */

@@ -12,8 +12,8 @@ import { Coverage, Sequence } from './ledger.ts'
 /** Version of the canonical bytes. A checkpoint of another version is not read. */
 const STATE_VERSION = 1
 const NO_TRADE = -1n
-/** So many repeated trades in a row are none: the exchange counts anew, or one id was far off. */
-const REPEATED_MAX = 100
+/** So many new trades in a row with old ids: the exchange counts anew, or one id was far off. */
+const REUSED_MAX = 100
 
 /** A stream other than the book: nothing yet, data, or ended for good. */
 export type StreamState = 'waiting' | 'flowing' | 'ended'
@@ -38,8 +38,9 @@ export class Session {
   #stopped = false
   /** −1 before the first trade. */
   #lastTradeId = NO_TRADE
-  /** Trades in a row that were published already. */
-  #repeated = 0
+  #lastTradeTime = 0
+  /** Trades in a row that are later than the last one and have ids that were used already. */
+  #reused = 0
   /** The exchange's word for the symbol's listing; empty before it is known. */
   #listing = ''
   #clockOffset = 0
@@ -217,9 +218,12 @@ export class Session {
     const coverage = this.#coverage.get('trades')
     const trade = this.#message.trade
     if (coverage === undefined) return this.counters.add('messages_ignored')
-    this.#repeated = trade.id <= this.#lastTradeId ? this.#repeated + 1 : 0
-    if (this.#repeated > 0 && this.#repeated < REPEATED_MAX) return this.counters.add('trades_repeated')
-    this.#repeated = 0
+    if (trade.id <= this.#lastTradeId) {
+      // what is sent again is not later than what came last
+      if (trade.tradeTime > this.#lastTradeTime) this.#reused++
+      if (this.#reused < REUSED_MAX) return this.counters.add('trades_repeated')
+    }
+    this.#reused = 0
     this.counters.add('trades')
     const chained = this.#lastTradeId !== NO_TRADE && trade.id === this.#lastTradeId + 1n
     if (coverage.open && !chained) {
@@ -228,6 +232,7 @@ export class Session {
     }
     if (!coverage.open) coverage.start(trade.id - 1n, input.received, input.connection)
     this.#lastTradeId = trade.id
+    this.#lastTradeTime = trade.tradeTime
     effects.rows.trade(this.#place(input), trade, !chained)
     coverage.row(trade.id, input.received)
   }
@@ -295,7 +300,8 @@ export class Session {
     out.string(this.#halted)
     out.boolean(this.#stopped)
     out.id(this.#lastTradeId)
-    out.count(this.#repeated)
+    out.integer(this.#lastTradeTime)
+    out.count(this.#reused)
     out.string(this.#listing)
     out.float(this.#clockOffset)
     this.book.encode(out)
@@ -319,7 +325,8 @@ export class Session {
     this.#halted = from.string() as HaltReason | ''
     this.#stopped = from.boolean()
     this.#lastTradeId = from.id()
-    this.#repeated = from.count()
+    this.#lastTradeTime = from.integer()
+    this.#reused = from.count()
     this.#listing = from.string()
     this.#clockOffset = from.float()
     this.book.decode(from)

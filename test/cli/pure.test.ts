@@ -67,7 +67,8 @@ test('the end of a process: terminal reasons and wrong calls are final, every ot
   }
   assert.equal(verdict(1), 'restart')
   assert.equal(verdict(null, 'SIGKILL'), 'restart')
-  assert.equal(verdict(0), 'ended')
+  assert.equal(verdict(0), 'restart', 'an end that nobody here asked for')
+  assert.equal(verdict(0, null, true), 'ended')
   assert.equal(verdict(2), 'wrong_call')
   assert.equal(
     verdict(HALT_EXIT_CODES.CrossedBook, null, true),

@@ -110,6 +110,31 @@ describe('how a capture ends', () => {
       assert.match(capture.output, /"reason":"InternalError"/)
     }))
 
+  for (const [when, rotationSeconds, signal] of [
+    ['the seal of the last window', 300, 'SIGTERM'],
+    ['the seal of a window while it goes on', 1, undefined],
+  ] as const) {
+    it(`a sync that fails at ${when}: DiskFailed, once, with its exit code`, () =>
+      withDirectory(async (dir) => {
+        const env = { NODE_OPTIONS: `--import=${new URL('./failing-sync.ts', import.meta.url).href}` }
+        const capture = new CaptureProcess({
+          dir,
+          symbol: 'BTCUSDT',
+          endpoints: sim.endpoints,
+          rotationSeconds,
+          env,
+        })
+        await capture.until('a live book', (status) => status.state === 'live')
+        capture.child.kill('SIGUSR2')
+        while (!capture.output.includes('from here on syncs fail'))
+          await new Promise((wake) => setTimeout(wake, 5))
+        if (signal !== undefined) capture.child.kill(signal)
+        assert.equal(await exitWithin(capture, ENDS_WITHIN_MS), 18)
+        assert.equal((await reportOf(dir, 'BTCUSDT'))['reason'], 'DiskFailed')
+        assert.doesNotMatch(capture.output, /an error that nothing expected/)
+      }))
+  }
+
   it('a capture whose parent dies before it has begun ends by itself', () =>
     withDirectory(async (dir) => {
       const config = {

@@ -260,13 +260,21 @@ describe('trade ids', () => {
     )
   })
 
-  it('a hundred repeats in a row are a new count: a gap, not silence', () => {
+  it('a hundred later trades with old ids are a new count: a gap, not silence', () => {
     const drive = new Drive().open(2, 'market').trade(1_000_000)
-    for (let id = 5; id < 110; id++) drive.trade(id)
+    for (let id = 5; id < 110; id++) drive.trade(id, { later: id })
     assert.deepEqual(drive.out.coverageTexts(), ['trades proven 999999:1000000..1000000 rows 1 sequence'])
     const ids = drive.out.of('trades').map((row) => row.values['id'])
     assert.deepEqual(ids.slice(0, 3), [1_000_000n, 104n, 105n])
     assert.equal(drive.session.counters.values.trades_repeated, 99)
+  })
+
+  it('trades that are sent again fall out by id, however many they are', () => {
+    const drive = new Drive().open(2, 'market')
+    for (let id = 1; id <= 300; id++) drive.trade(id, { later: id })
+    for (let id = 101; id <= 320; id++) drive.trade(id, { later: id })
+    assert.equal(drive.out.of('trades').length, 320)
+    assert.equal(drive.out.of('coverage').length, 0)
   })
 })
 

@@ -58,8 +58,10 @@ export class Drive {
     return this.input({ kind: 'response', request, status, usedWeight: 20, retryAt: 0, error: '', body })
   }
 
-  trade(id: number, connection = 2): this {
-    return this.input({ kind: 'message', connection, payload: tradeFrame(id) })
+  /** `later`: milliseconds after the time that trades have by default. */
+  trade(id: number, { connection = 2, later = 0 } = {}): this {
+    const payload = tradeFrame(id, '100.5', '1', 'BTCUSDT', 1_721_347_020_000 + later)
+    return this.input({ kind: 'message', connection, payload })
   }
 
   markPrice(eventTime: number, connection = 2): this {

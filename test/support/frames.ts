@@ -27,8 +27,14 @@ export function depthFrame({
   return Buffer.from(`{"stream":"${symbol.toLowerCase()}@depth@100ms","data":${data}}`)
 }
 
-export function tradeFrame(id: number, price = '100.5', qty = '1', symbol = 'BTCUSDT'): Buffer {
-  const data = `{"e":"aggTrade","E":${EVENT_TIME},"s":"${symbol}","a":${id},"p":"${price}","q":"${qty}","f":${id * 2},"l":${id * 2 + 1},"T":${EVENT_TIME - 1},"m":${id % 2 === 0}}`
+export function tradeFrame(
+  id: number,
+  price = '100.5',
+  qty = '1',
+  symbol = 'BTCUSDT',
+  tradeTime = EVENT_TIME - 1,
+): Buffer {
+  const data = `{"e":"aggTrade","E":${EVENT_TIME},"s":"${symbol}","a":${id},"p":"${price}","q":"${qty}","f":${id * 2},"l":${id * 2 + 1},"T":${tradeTime},"m":${id % 2 === 0}}`
   return Buffer.from(`{"stream":"${symbol.toLowerCase()}@aggTrade","data":${data}}`)
 }
 
