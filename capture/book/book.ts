@@ -36,6 +36,12 @@ export class Book {
     this.id = event.finalId
   }
 
+  /** Forgets levels beyond the best `count` a side: the exchange does not report all their changes. */
+  trim(count: number): void {
+    this.bids.trim(count)
+    this.asks.trim(count)
+  }
+
   /**
    * The invariants: the best bid is below the best ask, and both sides have a level. A side without one is empty
    * where its reach is unlimited, and out of its horizon where it is not.

@@ -104,6 +104,14 @@ export class Decoder {
     return this.#bytes.toString('utf8', at, at + length)
   }
 
+  /** A string out of a closed list. */
+  word<T extends string>(words: readonly T[]): T {
+    const text = this.string()
+    const word = words.find((known) => known === text)
+    if (word === undefined) throw new RangeError(`"${text}" is none of ${words.join(', ')}`)
+    return word
+  }
+
   /** Nothing may follow. */
   finish(): void {
     if (this.#at !== this.#bytes.length) throw new RangeError('canonical bytes go on after the state')

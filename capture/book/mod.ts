@@ -5,4 +5,5 @@
  */
 export { Book, type BookFault, levelsProven } from './book.ts'
 export { Decoder, Encoder, hashBytes } from './canonical.ts'
+export { type Difference, differenceOf } from './compare.ts'
 export { BookSide } from './side.ts'

@@ -67,6 +67,16 @@ export class BookSide {
     for (let i = 0; i < end; i += 2) this.set(data[i], data[i + 1])
   }
 
+  /** Keeps the best `count` levels. What lay beyond is unknown from here on: the reach becomes the last one kept. */
+  trim(count: number): void {
+    if (this.size <= count) return
+    const beyond = this.size - count
+    this.prices.copyWithin(0, beyond, this.size)
+    this.qtys.copyWithin(0, beyond, this.size)
+    this.size = count
+    this.reach = this.prices[0]
+  }
+
   set(price: number, qty: number): void {
     if (!this.knows(price)) return
     const at = this.#position(price)

@@ -102,6 +102,10 @@ export class Trade {
   qty = 0
   /** Side of the taker. */
   side: 'buy' | 'sell' = 'buy'
+
+  copy(): Trade {
+    return Object.assign(new Trade(), this)
+  }
 }
 
 export class MarkPrice {

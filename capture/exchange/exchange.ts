@@ -42,6 +42,12 @@ export interface Listing {
   readonly weightPerMinute: number | undefined
 }
 
+/** Id and time (ms since the epoch) of a trade. */
+export interface LastTrade {
+  readonly id: bigint
+  readonly time: number
+}
+
 /** Everything the rest of the program knows of an exchange. A folder of its own declares it. */
 export interface Exchange {
   readonly name: string
@@ -55,6 +61,10 @@ export interface Exchange {
   /** Does the event follow the id the book is at, within one connection? */
   link(event: DepthEvent, lastId: bigint): Link
   readonly snapshot: SnapshotMethod
+  /** The last trade of the symbol, for streams whose silence must be proven. */
+  lastTrade(symbol: string): RestRequest
+  /** Undefined where there was no trade yet. Throws ProtocolError. */
+  decodeLastTrade(body: Uint8Array): LastTrade | undefined
   readonly clock: RestRequest
   /** The exchange's time in ms since the epoch. Throws ProtocolError. */
   decodeClock(body: Uint8Array): number
@@ -68,6 +78,8 @@ export interface Exchange {
     readonly connectionLifetimeMs: number
     /** Largest legal message; a longer one is a protocol error. */
     readonly messageBytesMax: number
+    /** The exchange may leave out changes of levels beyond its best so many a side. */
+    readonly levelsMaintained: number
   }
 }
 

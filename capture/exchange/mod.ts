@@ -8,6 +8,7 @@ export { PrecisionError, ProtocolError } from './errors.ts'
 export { DepthEvent, LevelBuffer, MarkPrice, Message, type MessageKind, Snapshot, Trade } from './event.ts'
 export {
   type Exchange,
+  type LastTrade,
   type Link,
   type Listing,
   meets,

@@ -11,6 +11,7 @@ import type {
   Input,
   ListingInput,
   MessageInput,
+  OverloadInput,
   RefusedInput,
   ResponseInput,
   StopInput,
@@ -28,6 +29,7 @@ const HIGH_WORD_MAX = 2 ** 21 - 1
 
 const REFUSALS: readonly RefusedInput['why'][] = ['weight', 'rate_limited', 'stopping']
 const LISTINGS: readonly ListingInput['status'][] = ['trading', 'not_trading', 'absent']
+const STALLS: readonly OverloadInput['what'][] = ['loop', 'journal']
 const STOPS: readonly StopInput['reason'][] = [
   'stopped',
   'crash',
@@ -113,9 +115,10 @@ function decodeFields(fields: FieldReader): Input {
         connection: fields.number(),
         code: fields.number(),
         reason: fields.string(),
+        silent: fields.boolean(),
       }
     case FRAME_KINDS.sent:
-      return { kind: 'sent', received, request: fields.number() }
+      return { kind: 'sent', received, request: fields.number(), limit: fields.number() }
     case FRAME_KINDS.refused: {
       const request = fields.number()
       return { kind: 'refused', received, request, why: fields.word(REFUSALS), until: fields.number() }
@@ -127,9 +130,9 @@ function decodeFields(fields: FieldReader): Input {
     case FRAME_KINDS.listing:
       return { kind: 'listing', received, status: fields.word(LISTINGS), word: fields.string() }
     case FRAME_KINDS.tick:
-      return { kind: 'tick', received, wallDistance: fields.number() }
+      return { kind: 'tick', received, wallDistance: fields.number(), share: fields.number() }
     case FRAME_KINDS.overload:
-      return { kind: 'overload', received, stalledMs: fields.number() }
+      return { kind: 'overload', received, stalledMs: fields.number(), what: fields.word(STALLS) }
     case FRAME_KINDS.stop:
       return { kind: 'stop', received, reason: fields.word(STOPS) }
     default:
@@ -158,9 +161,9 @@ function fieldsOf(input: Exclude<Input, MessageInput>): readonly Field[] {
     case 'opened':
       return [input.connection, input.route]
     case 'closed':
-      return [input.connection, input.code, input.reason]
+      return [input.connection, input.code, input.reason, Number(input.silent)]
     case 'sent':
-      return [input.request]
+      return [input.request, input.limit]
     case 'refused':
       return [input.request, input.why, input.until]
     case 'response':
@@ -170,9 +173,9 @@ function fieldsOf(input: Exclude<Input, MessageInput>): readonly Field[] {
     case 'listing':
       return [input.status, input.word]
     case 'tick':
-      return [input.wallDistance]
+      return [input.wallDistance, input.share]
     case 'overload':
-      return [input.stalledMs]
+      return [input.stalledMs, input.what]
     case 'stop':
       return [input.reason]
   }
@@ -238,6 +241,12 @@ class FieldReader {
 
   number(): number {
     return this.#source.readDoubleLE(this.#advance(NUMBER_BYTES))
+  }
+
+  boolean(): boolean {
+    const value = this.number()
+    if (value !== 0 && value !== 1) throw new JournalUnreadable(`A flag of kind ${this.kind} is ${value}`)
+    return value === 1
   }
 
   string(): string {

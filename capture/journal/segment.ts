@@ -7,7 +7,7 @@ import { JournalMisuse, JournalUnreadable } from './errors.ts'
 import { FRAME_KINDS } from './frame.ts'
 
 /** The version of the segment format that this code reads and writes. */
-export const SEGMENT_FORMAT = 1
+export const SEGMENT_FORMAT = 2
 
 /**
  * The longest frame of a trailer. It lets recovery see from the end of a file whether it was closed in order.

@@ -1,391 +1,399 @@
-import type { EndedBy, EndReason, HaltReason } from '../../api/reasons.ts'
-import { Book, type Decoder, type Encoder } from '../book/mod.ts'
-import {
-  type DepthEvent,
-  type Exchange,
-  LevelBuffer,
-  meets,
-  PrecisionError,
-  ProtocolError,
-  Snapshot,
-} from '../exchange/mod.ts'
-import { EventBuffer } from './buffer.ts'
-import type { Counters } from './counters.ts'
-import type { DepthRow, Effects, RowHead } from './effects.ts'
-import { decodeSnapshot, encodeSnapshot } from './encoding.ts'
-import type { ResponseInput } from './input.ts'
-import type { Coverage, Sequence } from './ledger.ts'
-import { FALLS_MAX, ResyncBudget } from './resync-budget.ts'
-import { SnapshotRequests } from './snapshot-request.ts'
-
-/**
- * `connecting`: no socket. `buffering`: events are kept, a snapshot is asked for. `joining`: a snapshot waits for
- * the event that meets it. `live`: the book is proven. `halted`: for good.
- */
-export const BOOK_STATES = ['connecting', 'buffering', 'joining', 'live', 'halted'] as const
-export type BookState = (typeof BOOK_STATES)[number]
+import type { EndedBy, EndReason } from '../../api/reasons.ts'
+import type { Decoder, Difference, Encoder } from '../book/mod.ts'
+import type { DepthEvent, Snapshot } from '../exchange/mod.ts'
+import { BookConnections } from './book-connections.ts'
+import { BookGuards } from './book-guards.ts'
+import { BookQuestions } from './book-questions.ts'
+import type { Waiting } from './buffer.ts'
+import type { Effects } from './effects.ts'
+import type { ClosedInput, RefusedInput, ResponseInput, SentInput } from './input.ts'
+import { Joiner } from './joiner.ts'
+import type { Coverage } from './ledger.ts'
+import { LiveBook } from './live-book.ts'
+import type { Shared } from './shared.ts'
+import { type BookState, type PauseReason, Standing } from './standing.ts'
+import { isLimited } from './suspicion.ts'
 
 /** A snapshot is asked for after the first event, or after this long without one. */
 const FIRST_EVENT_WAIT_US = 5_000_000
-
-/** What the machine shares with the rest of the session. */
-export interface Shared {
-  readonly exchange: Exchange
-  readonly symbol: string
-  readonly counters: Counters
-  readonly seq: Sequence
-  /** Index of the open window. */
-  window: number
-  /** Ends the session: calls back into `end` of every machine. */
-  halt(reason: HaltReason, message: string, received: number, effects: Effects): void
-}
+const LATER_EVENTS = 'the exchange has later events and none of them came'
 
 /**
  * The book of one symbol: buffers events, joins them with a snapshot, follows the exchange's chain, and discards
- * the book at the first doubt. Rows of `books` and `depth` come from here, and the coverage of both.
+ * the book at the first doubt.
  */
 export class BookMachine {
-  state: BookState = 'connecting'
-  /** Since when it is in its state, receive time in microseconds. */
-  since = 0
-  /** Why the last live book ended; empty before the first. */
-  lastGap: EndReason | '' = ''
-  readonly book = new Book()
-  /** Connection that the book follows; 0 for none. */
-  connection = 0
+  readonly live: LiveBook
   readonly #shared: Shared
-  readonly #books: Coverage | undefined
-  readonly #depth: Coverage | undefined
-  readonly #buffer = new EventBuffer()
-  #pending: Snapshot | undefined
-  readonly #requests = new SnapshotRequests()
-  readonly #budget = new ResyncBudget()
-  #liveLongest = 0
-  #openedAt = 0
-  /** Nothing vouches that the next row follows the last one. */
-  #gapBefore = true
-  #eventTime = 0
-  #transactionTime = 0
-  readonly #head: RowHead = { seq: 0, connection: 0, received: 0 }
+  readonly #joiner: Joiner
+  readonly #questions: BookQuestions
+  readonly #connections: BookConnections
+  readonly #guards: BookGuards
+  readonly #standing = new Standing()
 
   constructor(shared: Shared, books: Coverage | undefined, depth: Coverage | undefined) {
     this.#shared = shared
-    this.#books = books
-    this.#depth = depth
+    this.live = new LiveBook(shared, books, depth)
+    this.#joiner = new Joiner(shared)
+    this.#questions = new BookQuestions(shared, this.live)
+    this.#guards = new BookGuards(shared, this.live)
+    this.#connections = new BookConnections(shared, {
+      isLive: () => this.#isLive(),
+      cursor: () => this.live.book.id,
+      take: (event, received, effects) => this.#take(event, received, effects),
+      heard: (received, effects) => this.#questions.silence.heard(received, effects),
+      voidAudit: (effects) => this.#questions.voidAudit(effects),
+      changed: (connection, events, received, effects) =>
+        this.#changed(connection, events, received, effects),
+      lost: (detail, received, effects) => this.gap('reconnect', detail, received, effects),
+    })
+  }
+
+  /** Connection that the book follows; 0 for none. */
+  get connection(): number {
+    return this.#connections.followed
+  }
+
+  get state(): BookState {
+    return this.#standing.state
+  }
+
+  /** Since when it is in its state, receive time in microseconds. */
+  get since(): number {
+    return this.#standing.since
+  }
+
+  /** Why the last live book ended; empty before the first. */
+  get lastGap(): EndReason | '' {
+    return this.#standing.lastGap
+  }
+
+  /** Why it is paused, or why the last live book ended. */
+  get reason(): PauseReason | EndReason | '' {
+    const { pausedFor, lastGap } = this.#standing
+    return pausedFor === '' ? lastGap : pausedFor
   }
 
   get buffered(): number {
-    return this.#buffer.length
+    return this.#joiner.kept
   }
 
-  opened(connection: number, received: number): void {
-    this.connection = connection
-    this.#openedAt = received
-    this.#buffer.clear()
-    this.#enter('buffering', received)
+  get takingOver(): boolean {
+    return this.#connections.takingOver
   }
 
   /** The longest time until `now` that the book was live without a break, microseconds. */
   liveForUs(now: number): number {
-    return Math.max(this.#liveLongest, this.state === 'live' ? now - this.since : 0)
+    return this.#standing.liveLongest(now)
   }
 
-  /** The socket is lost: a new connection never resumes a book. */
-  closed(why: string, received: number, effects: Effects): void {
-    const wasLive = this.state === 'live'
-    if (wasLive) this.#endCoverage('reconnect', why, effects)
-    this.#discard()
-    this.#buffer.clear()
-    this.connection = 0
-    this.#requests.spread = true
-    this.#enter('connecting', received)
-    if (wasLive) this.#countGap('reconnect', received, effects)
+  opened(connection: number, route: string, received: number, effects: Effects): void {
+    if (!this.#connections.opened(connection, route, received, effects)) return
+    if (this.state !== 'paused') this.#standing.enter('buffering', received)
   }
 
-  event(event: DepthEvent, received: number, effects: Effects): void {
-    if (this.state === 'live') {
-      const link = this.#shared.exchange.link(event, this.book.id)
-      if (link === 'next' || link === 'reset') {
-        this.#apply(event, received, effects)
-        this.#ask(received, effects)
-        return
-      }
-      if (link === 'heartbeat') {
-        this.#books?.advance(this.book.id, received)
-        this.#depth?.advance(this.book.id, received)
-        return
-      }
-      const detail = `event ${event.firstId}..${event.finalId} follows ${event.previousId}, the book is at ${this.book.id}`
-      this.gap('sequence', detail, received, effects)
-    }
-    if (this.state === 'halted') return
-    this.#keep(event, received)
+  /** The socket is lost: a new connection never resumes a book, unless it has taken over. */
+  closed(input: ClosedInput, effects: Effects): void {
+    const { connection, received, silent, reason } = input
+    if (!this.#connections.closed(connection, received, effects)) return
+    const frozen = silent && this.#listens()
+    if (frozen && this.#froze(`connection ${connection} answered no ping`, received, effects)) return
+    this.#guards.closed(connection)
+    this.gap(frozen ? 'stale' : 'reconnect', reason, received, effects)
+    if (this.#isHalted()) return
+    this.#rest(effects)
+    this.#connections.none()
+    if (this.state !== 'paused') this.#standing.enter('connecting', received)
+  }
+
+  event(event: DepthEvent, connection: number, received: number, effects: Effects): void {
+    this.#connections.event(event, connection, received, effects)
+  }
+
+  /** What was held back for a take-over still counts, whatever comes next. */
+  releaseHeld(effects: Effects): void {
+    this.#connections.releaseHeld(effects)
+  }
+
+  tick(received: number, effects: Effects, mayTakeOver: boolean): void {
+    this.#endRateLimit(received)
+    this.#ask(received, effects)
+    if (this.#listens()) this.#askSilence(received, effects)
+    this.#settleAudit(received, effects)
+    if (!this.#isLive()) return
+    if (!this.#connections.holding) this.#questions.askAudit(received, effects)
+    this.#connections.turn(received, effects, mayTakeOver)
+  }
+
+  /** There are clock probes enough: a join may be waiting for them. */
+  clockReady(received: number, effects: Effects): void {
     this.#tryJoin(received, effects)
-    this.#ask(received, effects)
   }
 
-  tick(received: number, effects: Effects): void {
-    this.#ask(received, effects)
+  /** Returns whether the request is one of this machine; so do `refused` and `response`. */
+  sent({ request, limit, received }: SentInput): boolean {
+    return this.#joiner.slot.sent(request, limit, received) || this.#questions.sent(request, limit, received)
   }
 
-  refused(request: number, until: number, received: number): void {
-    if (!this.#requests.refused(request, until, received)) this.#shared.counters.add('responses_ignored')
-  }
-
-  response(input: ResponseInput, effects: Effects): void {
-    if (!this.#requests.answered(input.request, input.retryAt)) {
-      return this.#shared.counters.add('responses_ignored')
+  refused({ request, until, why, received }: RefusedInput): boolean {
+    if (!this.#joiner.slot.refused(request, until, received)) {
+      return this.#questions.refused(request, until, received)
     }
-    const snapshot = this.#read(input, effects)
-    if (snapshot === undefined) {
-      this.#shared.counters.add('snapshots_failed')
-      this.#requests.failed()
-    } else {
-      this.#pending = snapshot
-      this.#tryJoin(input.received, effects)
-    }
-    this.#ask(input.received, effects)
+    if (why === 'rate_limited') this.#standing.pause('rate_limited', received)
+    return true
+  }
+
+  response(input: ResponseInput, effects: Effects): boolean {
+    const { silence, audit } = this.#questions
+    const { request, retryAt, received } = input
+    if (this.#joiner.slot.answered(request, retryAt)) this.#onSnapshot(input, effects)
+    else if (silence.slot.answered(request, retryAt)) this.#onProof(input, effects)
+    else if (audit.slot.answered(request, retryAt)) {
+      this.#questions.auditAnswered(input, effects)
+      this.#settleAudit(received, effects)
+    } else return false
+    this.#ask(received, effects)
+    return true
   }
 
   /** Discards a live book; coverage ends with its last evidence. What was kept for a join is dropped in any state. */
   gap(reason: EndReason, detail: string, received: number, effects: Effects): void {
-    this.#buffer.clear()
-    if (this.state !== 'live') return
-    this.#endCoverage(reason, detail, effects)
-    this.#discard()
-    this.#requests.spread = false
-    this.#enter('buffering', received)
-    this.#countGap(reason, received, effects)
+    if (this.state !== 'live') return this.#joiner.dropEvents()
+    const liveForUs = this.#standing.liveFor(received)
+    if (this.#guards.falls(reason, detail, { liveForUs, received }, effects)) return
+    const { limit } = this.#questions
+    this.#stop(reason, detail, received, effects)
+    this.#joiner.fell(reason, limit)
+    this.#standing.enter('buffering', received)
+    this.#standing.lastGap = reason
+    this.#shared.counters.add('gaps')
+    this.#guards.fell(reason, received, effects)
+  }
+
+  /** The exchange does not trade the symbol: nothing is taken until it does. */
+  pause(detail: string, received: number, effects: Effects): void {
+    if (this.#standing.pausedFor === 'not_trading') return
+    this.gap('not_trading', detail, received, effects)
+    if (this.#isHalted()) return
+    this.#rest(effects)
+    this.#standing.pause('not_trading', received)
+  }
+
+  resume(received: number): void {
+    if (this.#standing.pausedFor === 'not_trading') this.#unpause(received)
   }
 
   /** Ends coverage for good: the session halts or stops. */
   end(by: EndedBy, detail: string, received: number, effects: Effects): void {
-    this.#endCoverage(by, detail, effects)
-    this.#discard()
-    this.#buffer.clear()
-    this.#enter('halted', received)
+    this.#stop(by, detail, received, effects)
+    this.#standing.enter('halted', received)
   }
 
-  /** Opens a window: a live book is written whole, so that every file reads alone. */
   openWindow(received: number, effects: Effects): void {
-    if (this.state !== 'live' || this.#depth === undefined) return
-    const bids = new LevelBuffer(this.book.bids.size)
-    const asks = new LevelBuffer(this.book.asks.size)
-    this.book.levels(bids, asks)
-    const row: DepthRow = {
-      previousId: 0n,
-      firstId: 0n,
-      finalId: this.book.id,
-      eventTime: this.#eventTime,
-      transactionTime: this.#transactionTime,
-      bids,
-      asks,
-    }
-    const head = this.#place(this.#shared.seq.nextOfBoundary(), received)
-    effects.rows.depth(head, 'book', row, this.book, false)
+    if (this.state === 'live') this.live.openWindow(received, effects)
   }
 
-  #keep(event: DepthEvent, received: number): void {
-    const follows = (next: DepthEvent, lastId: bigint) => this.#shared.exchange.link(next, lastId) === 'next'
-    this.#shared.counters.add('events_dropped', this.#buffer.push(event, received, follows))
+  /** An event of the followed connection. */
+  #take(event: DepthEvent, received: number, effects: Effects): void {
+    if (this.state === 'live') {
+      const link = this.live.linkOf(event)
+      if (link === 'repeated') return this.#shared.counters.add('events_repeated')
+      if (link !== 'broken') {
+        this.#questions.silence.heard(received, effects)
+        if (link === 'heartbeat') return this.live.prove(received)
+        return this.#apply(event, received, effects)
+      }
+      const detail = `event ${event.firstId}..${event.finalId} follows ${event.previousId}, the book is at ${this.live.book.id}`
+      this.gap(this.live.lostFor, detail, received, effects)
+    }
+    if (this.#isHalted() || this.#standing.pausedFor === 'not_trading') return
+    this.#joiner.keep(event, received)
+    if (this.#listens()) this.#questions.silence.heard(received, effects)
+    this.#tryJoin(received, effects)
+    this.#ask(received, effects)
   }
 
   /** Asks for a snapshot where one is needed. */
   #ask(received: number, effects: Effects): void {
     if (this.state !== 'buffering') return
-    if (this.#buffer.length === 0 && received - this.#openedAt < FIRST_EVENT_WAIT_US) return
-    const asked = this.#requests.ask(this.#shared.exchange.snapshot, received, effects)
-    if (asked) this.#shared.counters.add('snapshots_asked')
+    if (this.#joiner.kept === 0 && received - this.#connections.openedAt < FIRST_EVENT_WAIT_US) return
+    this.#joiner.ask(received, effects)
   }
 
-  #read(input: ResponseInput, effects: Effects): Snapshot | undefined {
-    const method = this.#shared.exchange.snapshot
-    if (input.status !== 200 || method.kind !== 'rest') return undefined
-    const snapshot = new Snapshot()
-    try {
-      method.decode(input.body, this.#requests.limit, snapshot)
-      return snapshot
-    } catch (error) {
-      if (error instanceof PrecisionError) {
-        this.#shared.halt('PrecisionLoss', error.message, input.received, effects)
-        return undefined
-      }
-      if (!(error instanceof ProtocolError)) throw error
-      this.#shared.counters.add('parse_errors')
-      return undefined
+  #onSnapshot(input: ResponseInput, effects: Effects): void {
+    const { received, status } = input
+    const snapshot = this.#questions.read(input, this.#joiner.slot.limit, effects)
+    if (this.#isHalted()) return
+    if (snapshot !== undefined) {
+      this.#joiner.offer(snapshot, received)
+      return this.#tryJoin(received, effects)
     }
+    this.#joiner.failed()
+    if (isLimited(status)) this.#standing.pause('rate_limited', received)
   }
 
-  /**
-   * Joins the waiting snapshot with the kept events: those that end below it are dropped, the first one left must
-   * meet it. If it begins above, the snapshot is too old: another one is fetched and the events are kept. If none
-   * is left, the snapshot waits.
-   */
+  /** Joins the waiting snapshot with the kept events, if they match. Nothing is live before the clock is known. */
   #tryJoin(received: number, effects: Effects): void {
-    const snapshot = this.#pending
-    if (snapshot === undefined || this.state === 'live' || this.state === 'halted') return
-    const start = this.#buffer.firstNotBelow(snapshot.id)
-    if (start === this.#buffer.length) {
-      if (this.state !== 'joining') this.#enter('joining', received)
-      return
-    }
-    const first = this.#buffer.at(start)
-    if (!meets(first.event, snapshot.id)) {
-      this.#pending = undefined
-      this.#requests.failed()
+    if (this.#joiner.snapshot === undefined) return
+    if (this.state !== 'buffering' && this.state !== 'joining') return
+    const match = this.#shared.clock.ready ? this.#joiner.match(this.live.lastRow) : 'waits'
+    if (match === 'too_old') {
       this.#shared.counters.add('snapshots_too_old')
-      if (this.state !== 'buffering') this.#enter('buffering', received)
-      return
+      return this.#dropSnapshot(received)
     }
-    this.#join(snapshot, start, received, effects)
+    if (match === 'waits') {
+      if (this.state === 'joining') return
+      this.#standing.enter('joining', received)
+      return this.#questions.silence.heard(received, effects)
+    }
+    const [first] = match.events
+    this.#begin(match.snapshot, first.event.previousId, first.received, received, effects)
+    this.#applyAll(match.events, effects)
   }
 
-  #join(snapshot: Snapshot, start: number, received: number, effects: Effects): void {
-    this.#pending = undefined
-    this.#requests.succeeded()
-    this.book.load(snapshot)
+  #dropSnapshot(received: number): void {
+    this.#joiner.dropSnapshot()
+    if (this.state !== 'buffering') this.#standing.enter('buffering', received)
+  }
+
+  #begin(snapshot: Snapshot, previousId: bigint, from: number, received: number, effects: Effects): void {
+    this.#joiner.joined()
     this.#shared.counters.add('joins')
-    this.#enter('live', received)
-    const waiting = this.#buffer.take()
-    const { event: first, received: from } = waiting[start]
-    this.#books?.start(first.previousId, from, this.connection)
-    this.#depth?.start(first.previousId, from, this.connection)
-    if (this.book.fault() === 'crossed') return this.#crossed(received, effects)
-    if (this.#depth !== undefined) {
-      const row: DepthRow = {
-        previousId: 0n,
-        firstId: 0n,
-        finalId: snapshot.id,
-        eventTime: snapshot.eventTime,
-        transactionTime: snapshot.transactionTime,
-        bids: snapshot.bids,
-        asks: snapshot.asks,
-      }
-      const head = this.#place(this.#shared.seq.next(), received)
-      effects.rows.depth(head, 'snapshot', row, this.book, this.#gapBefore)
+    this.#standing.enter('live', received)
+    const start = { previousId, from, connection: this.connection }
+    const fault = this.live.start(snapshot, start, received, effects)
+    if (fault === 'crossed') return this.#guards.crossed(received, effects)
+    if (fault !== undefined) return this.gap(fault, `in snapshot ${snapshot.id}`, received, effects)
+    this.#questions.live(this.#joiner.slot.limit, received, effects)
+  }
+
+  /** Applies events that chain, the first one proven by the caller; one that brings a fault ends the book again. */
+  #applyAll(events: readonly Waiting[], effects: Effects): void {
+    for (const { event, received } of events) {
+      if (this.#isLive()) this.#apply(event, received, effects)
+      // those that follow wait for the next snapshot
+      else if (this.state === 'buffering') this.#joiner.keep(event, received)
     }
-    for (let i = start; i < waiting.length; i++) {
-      // a fault among the kept events ends the book again; those that follow wait for the next snapshot
-      if (this.#isLive()) this.#apply(waiting[i].event, waiting[i].received, effects)
-      else if (this.#isBuffering()) this.#keep(waiting[i].event, waiting[i].received)
+  }
+
+  #apply(event: DepthEvent, received: number, effects: Effects): void {
+    const fault = this.live.apply(event, received, effects)
+    if (fault === 'crossed') return this.#guards.crossed(received, effects)
+    if (fault === undefined) {
+      this.#questions.applied(event, received)
+      return this.#settleAudit(received, effects)
     }
+    this.gap(fault, `after event ${event.finalId}`, received, effects)
+    if (this.#isHalted()) return
+    this.#joiner.keep(event, received)
+    this.#ask(received, effects)
+  }
+
+  #mismatch(difference: Difference, received: number, effects: Effects): void {
+    this.gap('audit_mismatch', this.#guards.mismatch(difference, effects), received, effects)
+  }
+
+  /** Returns whether it halted. */
+  #froze(why: string, received: number, effects: Effects): boolean {
+    const liveForUs = this.#standing.liveFor(received)
+    return this.#guards.froze(this.connection, why, { liveForUs, received }, effects)
+  }
+
+  #askSilence(received: number, effects: Effects): void {
+    if (!this.#questions.silence.judge(received)) return this.#questions.askSilence(received, effects)
+    const { connection } = this
+    if (this.#froze(LATER_EVENTS, received, effects)) return
+    this.gap('stale', LATER_EVENTS, received, effects)
+    if (this.#isHalted()) return
+    this.#rest(effects)
+    this.#joiner.wait = 'share'
+    this.#standing.enter('buffering', received)
+    effects.reconnect(connection, 'frozen')
+  }
+
+  #onProof(input: ResponseInput, effects: Effects): void {
+    const { received } = input
+    const pending = this.#isLive() ? undefined : this.#joiner.snapshot
+    const verdict = this.#questions.proofAnswered(input, pending, effects)
+    if (verdict === 'open' || this.#isHalted()) return
+    if (verdict !== 'quiet') {
+      if (this.#isLive()) this.#mismatch(verdict, received, effects)
+      else this.#dropSnapshot(received)
+      return
+    }
+    const { sentAt } = this.#questions.silence.slot
+    if (pending !== undefined) {
+      if (!this.#shared.clock.ready) return
+      // no event ever came, and none was to come: the snapshot is the book
+      this.#begin(pending, pending.id, this.#joiner.snapshotAt, received, effects)
+      if (!this.#isLive()) return
+      this.live.meetNext('sequence')
+    }
+    this.live.prove(sentAt)
+  }
+
+  #settleAudit(received: number, effects: Effects): void {
+    if (this.state !== 'live') return
+    const difference = this.#questions.settleAudit(received, effects)
+    if (difference !== undefined) this.#mismatch(difference, received, effects)
+  }
+
+  /** Another connection has taken over: its first event meets the book's id, and an audit follows. */
+  #changed(connection: number, events: readonly Waiting[], received: number, effects: Effects): void {
+    this.#questions.voidAudit(effects)
+    this.live.follow(connection)
+    if (events.length > 0) this.#questions.silence.heard(received, effects)
+    this.#questions.audit.schedule('take_over', received)
+    this.#applyAll(events, effects)
+  }
+
+  #endRateLimit(received: number): void {
+    if (this.#standing.pausedFor === 'rate_limited' && received >= this.#joiner.slot.retryAt)
+      this.#unpause(received)
+  }
+
+  #unpause(received: number): void {
+    this.#standing.pausedFor = ''
+    this.#joiner.wait = 'share'
+    this.#standing.enter(this.connection === 0 ? 'connecting' : 'buffering', received)
+  }
+
+  /** Ends what is live, and all that was asked or kept for it. */
+  #stop(by: EndedBy, detail: string, received: number, effects: Effects): void {
+    this.live.end(by, detail, effects)
+    this.#rest(effects)
+    this.#connections.drop(received, effects)
+  }
+
+  /** Nothing is live: forgets what waits, and what was asked. */
+  #rest(effects: Effects): void {
+    this.#joiner.clear(effects)
+    this.#questions.rest(effects)
+  }
+
+  /** Is there a book, live or waiting, whose silence means something? */
+  #listens(): boolean {
+    return this.state === 'live' || this.state === 'joining'
   }
 
   #isLive(): boolean {
     return this.state === 'live'
   }
 
-  #isBuffering(): boolean {
-    return this.state === 'buffering'
-  }
-
-  /** The event follows the book's id, or meets the snapshot that was just loaded. */
-  #apply(event: DepthEvent, received: number, effects: Effects): void {
-    this.book.apply(event)
-    const fault = this.book.fault()
-    if (fault === 'crossed') return this.#crossed(received, effects)
-    if (fault !== undefined) {
-      this.gap(fault, `after event ${event.finalId}`, received, effects)
-      if (this.#isBuffering()) this.#keep(event, received)
-      return
-    }
-    this.#eventTime = event.eventTime
-    this.#transactionTime = event.transactionTime
-    const seq = this.#shared.seq
-    if (this.#depth !== undefined) {
-      effects.rows.depth(this.#place(seq.next(), received), 'delta', event, this.book, false)
-      this.#depth.row(event.finalId, received)
-    }
-    if (this.#books !== undefined) {
-      effects.rows.books(this.#place(seq.next(), received), event, this.book, this.#gapBefore)
-      this.#books.row(event.finalId, received)
-    }
-    this.#gapBefore = false
-  }
-
-  /** A book that shows crossed was wrong before it showed: what vouched for its rows is withdrawn. */
-  #crossed(received: number, effects: Effects): void {
-    const message = `best bid ${this.book.bids.price(0)} is not below best ask ${this.book.asks.price(0)} at id ${this.book.id}`
-    const { seq, window } = this.#shared
-    for (const coverage of [this.#books, this.#depth]) {
-      coverage?.suspect('CrossedBook', message, window, seq, effects.rows)
-    }
-    this.#shared.halt('CrossedBook', message, received, effects)
-  }
-
-  #endCoverage(by: EndedBy, detail: string, effects: Effects): void {
-    const { seq, window } = this.#shared
-    for (const coverage of [this.#books, this.#depth]) coverage?.end(by, detail, window, seq, effects.rows)
-  }
-
-  /** The last thing of a fall from live: it may halt. */
-  #countGap(reason: EndReason, received: number, effects: Effects): void {
-    this.lastGap = reason
-    this.#gapBefore = true
-    this.#shared.counters.add('gaps')
-    if (!this.#budget.fall(reason, received)) return
-    const message = `the book was lost more than ${FALLS_MAX} times in ten minutes, last for ${reason}`
-    this.#shared.halt('ResyncStorm', message, received, effects)
-  }
-
-  /** Forgets the book, the waiting snapshot and the request on its way. */
-  #discard(): void {
-    this.book.clear()
-    this.#pending = undefined
-    this.#requests.forget()
-  }
-
-  #enter(state: BookState, received: number): void {
-    if (this.state === 'live') this.#liveLongest = Math.max(this.#liveLongest, received - this.since)
-    this.state = state
-    this.since = received
-  }
-
-  #place(seq: number, received: number): RowHead {
-    this.#head.seq = seq
-    this.#head.connection = this.connection
-    this.#head.received = received
-    return this.#head
+  #isHalted(): boolean {
+    return this.state === 'halted'
   }
 
   encode(out: Encoder): void {
-    out.string(this.state)
-    out.integer(this.since)
-    out.string(this.lastGap)
-    this.book.encode(out)
-    out.integer(this.connection)
-    this.#buffer.encode(out)
-    out.boolean(this.#pending !== undefined)
-    if (this.#pending !== undefined) encodeSnapshot(this.#pending, out)
-    this.#requests.encode(out)
-    this.#budget.encode(out)
-    out.integer(this.#liveLongest)
-    out.integer(this.#openedAt)
-    out.boolean(this.#gapBefore)
-    out.integer(this.#eventTime)
-    out.integer(this.#transactionTime)
+    for (const part of this.#parts()) part.encode(out)
   }
 
   decode(from: Decoder): void {
-    this.state = oneOf(from.string(), BOOK_STATES)
-    this.since = from.integer()
-    this.lastGap = from.string() as EndReason | ''
-    this.book.decode(from)
-    this.connection = from.integer()
-    this.#buffer.decode(from)
-    this.#pending = from.boolean() ? decodeSnapshot(from) : undefined
-    this.#requests.decode(from)
-    this.#budget.decode(from)
-    this.#liveLongest = from.integer()
-    this.#openedAt = from.integer()
-    this.#gapBefore = from.boolean()
-    this.#eventTime = from.integer()
-    this.#transactionTime = from.integer()
+    for (const part of this.#parts()) part.decode(from)
   }
-}
 
-function oneOf<T extends string>(value: string, legal: readonly T[]): T {
-  const found = legal.find((candidate) => candidate === value)
-  if (found === undefined) throw new RangeError(`"${value}" is none of ${legal.join(', ')}`)
-  return found
+  #parts() {
+    const { live } = this
+    return [this.#standing, live, this.#joiner, this.#questions, this.#connections, this.#guards] as const
+  }
 }

@@ -69,6 +69,10 @@ export class EventBuffer {
     return this.#events[index]
   }
 
+  all(): readonly Waiting[] {
+    return this.#events
+  }
+
   /** Hands over all events and leaves the buffer empty. */
   take(): Waiting[] {
     const events = this.#events

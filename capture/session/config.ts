@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Guards } from '../../api/spec.ts'
 import { STREAMS } from '../../api/streams.ts'
 
 /**
@@ -10,5 +11,6 @@ export const SessionConfig = z.strictObject({
   symbol: z.string(),
   streams: z.array(z.enum(STREAMS)).min(1),
   bookLevels: z.int().min(1).max(50),
+  guards: Guards,
 })
 export type SessionConfig = z.infer<typeof SessionConfig>

@@ -8,22 +8,44 @@ import type { DepthEvent, LevelBuffer, MarkPrice, Trade } from '../exchange/mod.
  * ignores requests. Arguments are scratch: valid during the call only.
  */
 export interface Effects {
-  /** Ask the exchange for a snapshot. The outcome comes back as inputs that carry the request's id. */
-  fetch(request: SnapshotRequest): void
+  /** Ask the exchange for something. The outcome comes back as inputs that carry the request's id. */
+  fetch(request: FetchRequest): void
+  /** Nobody waits for this request any more; one that has not left yet need not. */
+  forget(request: number): void
   /** Close a connection and open another one of the same route. */
   reconnect(connection: number, why: string): void
+  /** Open a second connection of the route beside the open one. It comes back as `opened`, or not at all. */
+  openBeside(route: string): void
+  /** Close one of the two connections of a route; the other one goes on. */
+  closeOne(connection: number, why: string): void
+  /** Ask for the symbol's listing soon: the exchange behaves as if it did not trade. */
+  checkListing(why: string): void
   /** End the process: what it would write cannot be trusted. */
   halt(reason: HaltReason, message: string): void
   readonly rows: RowSink
 }
 
-export interface SnapshotRequest {
+/** How urgent a request is: the share of the address's weight that it may find used. */
+export type FetchRank = 'join' | 'proof' | 'audit'
+
+/**
+ * How long a request waits besides its failures. `share`: a random part of what all captures behind the address
+ * need, since many may ask for the same cause. `widen`: as `share`, and at least a random part of ten seconds.
+ */
+export type FetchWait = 'none' | 'share' | 'widen'
+
+export interface FetchRequest {
   readonly id: number
+  /** A snapshot of the book, or the id of the last trade. */
+  readonly what: 'snapshot' | 'last_trade'
+  /** Levels a side; 0 for the last trade. */
   readonly limit: number
+  /** Levels to ask for instead when a quarter of the address's weight is used. */
+  readonly limitWhenBusy: number
+  readonly rank: FetchRank
+  readonly wait: FetchWait
   /** Failures in a row before this one: the wait grows with them. */
   readonly attempt: number
-  /** Joins after a start or a reconnect are spread over time, since many captures may share their cause. */
-  readonly spread: boolean
 }
 
 /** Columns that every row has. `received` is in microseconds since the epoch. */

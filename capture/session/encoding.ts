@@ -1,6 +1,6 @@
 /** Canonical bytes of what a session keeps of the exchange's messages. */
 import type { Decoder, Encoder } from '../book/mod.ts'
-import { DepthEvent, LevelBuffer, Snapshot } from '../exchange/mod.ts'
+import { DepthEvent, LevelBuffer, Snapshot, Trade } from '../exchange/mod.ts'
 
 function encodeLevels(levels: LevelBuffer, out: Encoder): void {
   out.count(levels.length)
@@ -62,4 +62,28 @@ export function decodeSnapshot(from: Decoder): Snapshot {
   snapshot.transactionTime = transactionTime
   snapshot.limit = limit
   return snapshot
+}
+
+export function encodeTrade(trade: Trade, out: Encoder): void {
+  out.id(trade.id)
+  out.id(trade.firstTradeId)
+  out.id(trade.lastTradeId)
+  out.integer(trade.eventTime)
+  out.integer(trade.tradeTime)
+  out.float(trade.price)
+  out.float(trade.qty)
+  out.string(trade.side)
+}
+
+export function decodeTrade(from: Decoder): Trade {
+  const trade = new Trade()
+  trade.id = from.id()
+  trade.firstTradeId = from.id()
+  trade.lastTradeId = from.id()
+  trade.eventTime = from.integer()
+  trade.tradeTime = from.integer()
+  trade.price = from.float()
+  trade.qty = from.float()
+  trade.side = from.word(['buy', 'sell'])
+  return trade
 }

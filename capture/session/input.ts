@@ -41,6 +41,8 @@ export interface ClosedInput {
   /** WebSocket close code; 1006 where the peer sent none. */
   readonly code: number
   readonly reason: string
+  /** It was dropped because our ping was not answered in time: the peer, or the way to it, had fallen silent. */
+  readonly silent: boolean
 }
 
 /** A REST request left for the exchange. */
@@ -48,6 +50,8 @@ export interface SentInput {
   readonly kind: 'sent'
   readonly received: number
   readonly request: number
+  /** Levels a side that were asked for in the end; 0 where the request is none for a snapshot. */
+  readonly limit: number
 }
 
 /** A REST request was not sent, for want of weight or because the exchange asked for a pause. */
@@ -96,13 +100,16 @@ export interface TickInput {
   readonly kind: 'tick'
   readonly received: number
   readonly wallDistance: number
+  /** Captures behind one address, rounded up to a power of two. */
+  readonly share: number
 }
 
-/** Our own process stalled for so long that frames may have been lost unseen. */
+/** Our own process stalled, or could not write for so long that frames may have been lost unseen. */
 export interface OverloadInput {
   readonly kind: 'overload'
   readonly received: number
   readonly stalledMs: number
+  readonly what: 'loop' | 'journal'
 }
 
 /** The end of the run. Nothing is recorded after it. `crash` and `journal_corrupt` are added at recovery. */

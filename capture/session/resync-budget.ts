@@ -1,5 +1,6 @@
 import type { EndReason } from '../../api/reasons.ts'
 import type { Decoder, Encoder } from '../book/mod.ts'
+import { Recent } from './recent.ts'
 
 /** So many falls from live in so long are no accident: the chain is not what we take it for. */
 export const FALLS_MAX = 20
@@ -9,22 +10,18 @@ const NOT_COUNTED: readonly EndReason[] = ['horizon', 'overload', 'disk_full']
 
 /** Counts how often a live book was lost lately. Each loss costs a snapshot of the weight that all captures share. */
 export class ResyncBudget {
-  #falls: number[] = []
+  readonly #falls = new Recent(WITHIN_US)
 
   /** Notes a fall; returns whether the budget is exceeded. */
   fall(reason: EndReason, received: number): boolean {
-    if (NOT_COUNTED.includes(reason)) return false
-    this.#falls = this.#falls.filter((at) => received - at < WITHIN_US)
-    this.#falls.push(received)
-    return this.#falls.length > FALLS_MAX
+    return !NOT_COUNTED.includes(reason) && this.#falls.add(received) > FALLS_MAX
   }
 
   encode(out: Encoder): void {
-    out.count(this.#falls.length)
-    for (const at of this.#falls) out.integer(at)
+    this.#falls.encode(out)
   }
 
   decode(from: Decoder): void {
-    this.#falls = Array.from({ length: from.count() }, () => from.integer())
+    this.#falls.decode(from)
   }
 }

@@ -1,19 +1,25 @@
-import type { EndReason, HaltReason } from '../../api/reasons.ts'
+import { type EndReason, HALT_EXIT_CODES, type HaltReason } from '../../api/reasons.ts'
 import { STREAMS, type Stream } from '../../api/streams.ts'
 import { Decoder, Encoder, hashBytes } from '../book/mod.ts'
 import { type Exchange, Message, PrecisionError, ProtocolError } from '../exchange/mod.ts'
-import { BookMachine, type Shared } from './book-machine.ts'
+import { BookMachine } from './book-machine.ts'
+import { ClockGuard } from './clock-guard.ts'
 import type { SessionConfig } from './config.ts'
 import { Counters } from './counters.ts'
-import type { Effects, RowHead } from './effects.ts'
-import type { ClosedInput, Input, ListingInput, MessageInput } from './input.ts'
+import type { Effects } from './effects.ts'
+import type { ClockInput, Input, ListingInput, MessageInput } from './input.ts'
 import { Coverage, Sequence } from './ledger.ts'
+import { MarketMachine } from './market-machine.ts'
+import { Recent } from './recent.ts'
+import { RequestNumbers } from './request-slot.ts'
+import type { Shared } from './shared.ts'
 
 /** Version of the canonical bytes. A checkpoint of another version is not read. */
-const STATE_VERSION = 1
-const NO_TRADE = -1n
-/** So many new trades in a row with old ids: the exchange counts anew, or one id was far off. */
-const REUSED_MAX = 100
+const STATE_VERSION = 2
+/** So many frames that do not decode in so long: the exchange speaks another protocol than we do. */
+const UNDECODABLE_MAX = 10
+const UNDECODABLE_WITHIN_US = 60_000_000
+const BOOK_STREAMS: readonly Stream[] = ['books', 'depth']
 
 /** A stream other than the book: nothing yet, data, or ended for good. */
 export type StreamState = 'waiting' | 'flowing' | 'ended'
@@ -27,34 +33,35 @@ export class Session {
   readonly config: SessionConfig
   readonly counters = new Counters()
   readonly book: BookMachine
+  readonly market: MarketMachine
   readonly #shared: Shared
   readonly #exchange: Exchange
   readonly #message = new Message()
+  readonly #clock: ClockGuard
   readonly #coverage = new Map<Stream, Coverage>()
   readonly #routes = new Map<string, readonly Stream[]>()
   /** Open connections: number → route. */
   readonly #connections = new Map<number, string>()
+  readonly #undecodable = new Recent(UNDECODABLE_WITHIN_US)
   #halted: HaltReason | '' = ''
   #stopped = false
-  /** −1 before the first trade. */
-  #lastTradeId = NO_TRADE
-  #lastTradeTime = 0
-  /** Trades in a row that are later than the last one and have ids that were used already. */
-  #reused = 0
   /** The exchange's word for the symbol's listing; empty before it is known. */
   #listing = ''
-  #clockOffset = 0
-  readonly #head: RowHead = { seq: 0, connection: 0, received: 0 }
+  #trades = true
 
   constructor(config: SessionConfig, exchange: Exchange) {
     this.config = config
     this.#exchange = exchange
+    this.#clock = new ClockGuard(config.guards.clockSkewMillis)
     this.#shared = {
       exchange,
-      symbol: config.symbol,
+      config,
       counters: this.counters,
+      clock: this.#clock,
+      numbers: new RequestNumbers(),
       seq: new Sequence(),
       window: 0,
+      share: 1,
       halt: (reason, message, received, effects) => this.#halt(reason, message, received, effects),
     }
     // one order for coverage whatever the order in the configuration
@@ -62,6 +69,11 @@ export class Session {
       if (config.streams.includes(stream)) this.#coverage.set(stream, new Coverage(stream))
     }
     this.book = new BookMachine(this.#shared, this.#coverage.get('books'), this.#coverage.get('depth'))
+    this.market = new MarketMachine(
+      this.#shared,
+      this.#coverage.get('trades'),
+      this.#coverage.get('mark_price'),
+    )
     for (const subscription of exchange.subscriptions(config.symbol, config.streams)) {
       this.#routes.set(subscription.route, subscription.streams)
     }
@@ -76,8 +88,9 @@ export class Session {
     return this.#listing
   }
 
+  /** Median offset of the receive clock against the exchange's, microseconds. */
   get clockOffset(): number {
-    return this.#clockOffset
+    return this.#clock.offset
   }
 
   coverage(stream: Stream): Coverage | undefined {
@@ -86,7 +99,7 @@ export class Session {
 
   /** State of a stream for status: `books` and `depth` follow the book. */
   streamState(stream: Stream): string {
-    if (stream === 'books' || stream === 'depth') return this.book.state
+    if (BOOK_STREAMS.includes(stream)) return this.book.state
     if (this.over) return 'ended'
     return this.#coverage.get(stream)?.open === true ? 'flowing' : 'waiting'
   }
@@ -94,40 +107,48 @@ export class Session {
   step(input: Input, effects: Effects): void {
     this.#shared.seq.beginStep()
     if (this.over) return
+    const { received } = input
     switch (input.kind) {
       case 'message':
         return this.#onMessage(input, effects)
       case 'opened':
         this.#connections.set(input.connection, input.route)
-        if (this.#carriesBook(input.route)) this.book.opened(input.connection, input.received)
+        return this.#machineOf(input.route)?.opened(input.connection, input.route, received, effects)
+      case 'closed': {
+        const route = this.#connections.get(input.connection)
+        if (route === undefined) return
+        this.#connections.delete(input.connection)
+        return this.#machineOf(route)?.closed(input, effects)
+      }
+      case 'sent':
+        if (!this.book.sent(input)) this.market.sent(input)
         return
-      case 'closed':
-        return this.#onClosed(input, effects)
-      case 'response':
-        return this.book.response(input, effects)
       case 'refused':
-        return this.book.refused(input.request, input.until, input.received)
+        return this.#count(this.book.refused(input) || this.market.refused(input))
+      case 'response':
+        return this.#count(this.book.response(input, effects) || this.market.response(input, effects))
       case 'tick':
-        return this.book.tick(input.received, effects)
+        return this.#onTick(received, input.share, effects)
       case 'listing':
         return this.#onListing(input, effects)
       case 'clock':
-        this.#clockOffset = input.offset
-        return
-      case 'overload':
-        return this.#gapAll(
+        return this.#onClock(input, effects)
+      case 'overload': {
+        const what = input.what === 'loop' ? 'this process' : 'the journal'
+        return this.#gap(
           [...this.#coverage.keys()],
           'overload',
-          `stalled ${input.stalledMs} ms`,
-          input.received,
+          `${what} stalled ${input.stalledMs} ms`,
+          received,
           effects,
         )
+      }
       case 'stop':
+        this.book.releaseHeld(effects)
+        if (this.over) return
         this.#stopped = true
-        this.book.end(input.reason, '', input.received, effects)
-        return this.#endCoverage(['trades', 'mark_price'], input.reason, '', effects)
-      case 'sent':
-        return
+        this.book.end(input.reason, '', received, effects)
+        return this.market.gap(input.reason, '', effects)
     }
   }
 
@@ -146,7 +167,7 @@ export class Session {
 
   #onMessage(input: MessageInput, effects: Effects): void {
     const route = this.#connections.get(input.connection)
-    if (route === undefined) return this.counters.add('messages_ignored')
+    if (route === undefined || !this.#trades) return this.counters.add('messages_ignored')
     this.counters.add('messages')
     const message = this.#message
     try {
@@ -154,16 +175,16 @@ export class Session {
     } catch (error) {
       return this.#onUndecodable(error, route, input, effects)
     }
+    const { connection, received } = input
     if (message.unknownFields > 0) this.counters.add('unknown_fields', message.unknownFields)
     switch (message.kind) {
       case 'depth':
-        if (input.connection !== this.book.connection) return this.counters.add('messages_ignored')
         this.counters.add('depth_events')
-        return this.book.event(message.depth, input.received, effects)
+        return this.book.event(message.depth, connection, received, effects)
       case 'trade':
-        return this.#onTrade(input, effects)
+        return this.market.trade(message.trade, connection, received, effects)
       case 'mark_price':
-        return this.#onMarkPrice(input, effects)
+        return this.market.markPrice(message.markPrice, connection, received, effects)
       case 'snapshot':
         // in-band snapshots belong to exchanges that this version does not capture
         return this.counters.add('messages_ignored')
@@ -174,114 +195,95 @@ export class Session {
 
   /** A frame that does not decode ends coverage of its stream, or of every stream of its socket. */
   #onUndecodable(error: unknown, route: string, input: MessageInput, effects: Effects): void {
-    if (error instanceof PrecisionError)
+    if (error instanceof PrecisionError) {
       return this.#halt('PrecisionLoss', error.message, input.received, effects)
+    }
     if (!(error instanceof ProtocolError)) throw error
     this.counters.add('parse_errors')
+    if (this.#undecodable.add(input.received) >= UNDECODABLE_MAX) {
+      const message = `${UNDECODABLE_MAX} frames in a minute did not decode, the last: ${error.message}`
+      return this.#halt('ProtocolChanged', message, input.received, effects)
+    }
+    // on a connection that nothing is published from yet it breaks the chain of what is kept, no more
+    if (input.connection !== this.book.connection && input.connection !== this.market.connection) return
     const carried = this.#routes.get(route) ?? []
-    const stream = error.stream
-    const isBook = stream === 'books' || stream === 'depth'
-    const hit = stream === undefined || isBook ? carried : carried.filter((candidate) => candidate === stream)
-    this.#gapAll(hit, 'parse', error.message, input.received, effects)
+    const { stream } = error
+    const whole = stream === undefined || BOOK_STREAMS.includes(stream)
+    const hit = whole ? carried : carried.filter((candidate) => candidate === stream)
+    this.#gap(hit, 'parse', error.message, input.received, effects)
   }
 
-  #gapAll(
+  #gap(
     streams: readonly Stream[],
     reason: EndReason,
     detail: string,
     received: number,
     effects: Effects,
   ): void {
-    if (streams.includes('books') || streams.includes('depth'))
-      this.book.gap(reason, detail, received, effects)
-    this.#endCoverage(
-      streams.filter((stream) => stream !== 'books' && stream !== 'depth'),
-      reason,
-      detail,
-      effects,
-    )
-  }
-
-  #onClosed(input: ClosedInput, effects: Effects): void {
-    const route = this.#connections.get(input.connection)
-    if (route === undefined) return
-    this.#connections.delete(input.connection)
-    if (this.#carriesBook(route)) {
-      if (input.connection === this.book.connection) this.book.closed(input.reason, input.received, effects)
-      return
+    if (streams.some((stream) => BOOK_STREAMS.includes(stream))) {
+      this.book.releaseHeld(effects)
+      if (!this.over) this.book.gap(reason, detail, received, effects)
     }
-    this.#endCoverage(this.#routes.get(route) ?? [], 'reconnect', input.reason, effects)
+    if (this.over) return
+    if (streams.includes('trades')) this.market.trades?.end(reason, detail, effects)
+    if (streams.includes('mark_price')) this.market.marks?.end(reason, detail, effects)
   }
 
-  /** Trades count by one. What was published already is dropped; a jump ends coverage and starts it anew. */
-  #onTrade(input: MessageInput, effects: Effects): void {
-    const coverage = this.#coverage.get('trades')
-    const trade = this.#message.trade
-    if (coverage === undefined) return this.counters.add('messages_ignored')
-    if (trade.id <= this.#lastTradeId) {
-      // what is sent again is not later than what came last
-      if (trade.tradeTime > this.#lastTradeTime) this.#reused++
-      if (this.#reused < REUSED_MAX) return this.counters.add('trades_repeated')
-    }
-    this.#reused = 0
-    this.counters.add('trades')
-    const chained = this.#lastTradeId !== NO_TRADE && trade.id === this.#lastTradeId + 1n
-    if (coverage.open && !chained) {
-      const detail = `trade ${trade.id} follows ${this.#lastTradeId}`
-      coverage.end('sequence', detail, this.#shared.window, this.#shared.seq, effects.rows)
-    }
-    if (!coverage.open) coverage.start(trade.id - 1n, input.received, input.connection)
-    this.#lastTradeId = trade.id
-    this.#lastTradeTime = trade.tradeTime
-    effects.rows.trade(this.#place(input), trade, !chained)
-    coverage.row(trade.id, input.received)
+  #onTick(received: number, share: number, effects: Effects): void {
+    this.#shared.share = share
+    if (!this.#trades) return
+    // one route at a time
+    this.book.tick(received, effects, !this.market.takingOver)
+    if (!this.over) this.market.tick(received, effects, !this.book.takingOver)
   }
 
-  #onMarkPrice(input: MessageInput, effects: Effects): void {
-    const coverage = this.#coverage.get('mark_price')
-    if (coverage === undefined) return this.counters.add('messages_ignored')
-    this.counters.add('mark_prices')
-    if (!coverage.open) coverage.start(0n, input.received, input.connection)
-    effects.rows.markPrice(this.#place(input), this.#message.markPrice)
-    coverage.row(0n, input.received)
+  #onClock(input: ClockInput, effects: Effects): void {
+    const wasReady = this.#clock.ready
+    const fault = this.#clock.probe(input.offset, input.rtt)
+    if (fault !== '') return this.#halt('ClockSkew', fault, input.received, effects)
+    if (!wasReady && this.#clock.ready) this.book.clockReady(input.received, effects)
   }
 
+  /** Never listed is for good; a symbol that was listed when this session began comes back, or is stopped by a person. */
   #onListing(input: ListingInput, effects: Effects): void {
-    this.#listing = input.word
-    if (input.status !== 'absent') return
-    const message = `${this.config.exchange} lists no symbol ${this.config.symbol}`
-    this.#halt('SymbolUnknown', message, input.received, effects)
+    const { status, word, received } = input
+    if (status === 'absent' && this.#listing === '') {
+      const message = `${this.config.exchange} lists no symbol ${this.config.symbol}`
+      return this.#halt('SymbolUnknown', message, received, effects)
+    }
+    this.#listing = status === 'absent' ? 'absent' : word
+    if (status === 'trading') {
+      if (this.#trades) return
+      this.#trades = true
+      this.book.resume(received)
+      return this.market.resume(received, effects)
+    }
+    this.book.releaseHeld(effects)
+    if (this.over) return
+    this.#trades = false
+    const detail = `the exchange says ${this.#listing}`
+    this.book.pause(detail, received, effects)
+    if (!this.over) this.market.pause(detail, effects)
   }
 
   /** Ends everything: what the process would write from here on cannot be trusted. */
   #halt(reason: HaltReason, message: string, received: number, effects: Effects): void {
     this.#halted = reason
     this.book.end(reason, message, received, effects)
-    this.#endCoverage(['trades', 'mark_price'], reason, message, effects)
+    this.market.gap(reason, message, effects)
     effects.halt(reason, message)
   }
 
-  #endCoverage(
-    streams: readonly Stream[],
-    by: EndReason | HaltReason,
-    detail: string,
-    effects: Effects,
-  ): void {
-    for (const stream of streams) {
-      this.#coverage.get(stream)?.end(by, detail, this.#shared.window, this.#shared.seq, effects.rows)
-    }
+  /** Undefined for a route that carries nothing of this capture. */
+  #machineOf(route: string): BookMachine | MarketMachine | undefined {
+    const carried = this.#routes.get(route)
+    if (carried === undefined) return undefined
+    return carried.some((stream) => BOOK_STREAMS.includes(stream)) ? this.book : this.market
   }
 
-  #carriesBook(route: string): boolean {
-    const carried = this.#routes.get(route) ?? []
-    return carried.includes('books') || carried.includes('depth')
-  }
-
-  #place(input: MessageInput): RowHead {
-    this.#head.seq = this.#shared.seq.next()
-    this.#head.connection = input.connection
-    this.#head.received = input.received
-    return this.#head
+  /** Counts an outcome that nobody waits for. */
+  #count(taken: boolean): void {
+    if (!taken) this.counters.add('responses_ignored')
   }
 
   /** The whole state in canonical bytes: equal states give equal bytes. */
@@ -289,22 +291,24 @@ export class Session {
     const out = new Encoder()
     out.count(STATE_VERSION)
     out.count(this.#shared.window)
+    out.integer(this.#shared.share)
     this.#shared.seq.encode(out)
+    this.#shared.numbers.encode(out)
     this.counters.encode(out)
+    this.#clock.encode(out)
     for (const coverage of this.#coverage.values()) coverage.encode(out)
     out.count(this.#connections.size)
     for (const [connection, route] of [...this.#connections].sort(([a], [b]) => a - b)) {
       out.integer(connection)
       out.string(route)
     }
+    this.#undecodable.encode(out)
     out.string(this.#halted)
     out.boolean(this.#stopped)
-    out.id(this.#lastTradeId)
-    out.integer(this.#lastTradeTime)
-    out.count(this.#reused)
     out.string(this.#listing)
-    out.float(this.#clockOffset)
+    out.boolean(this.#trades)
     this.book.encode(out)
+    this.market.encode(out)
     return out.bytes()
   }
 
@@ -314,22 +318,24 @@ export class Session {
     const version = from.count()
     if (version !== STATE_VERSION) throw new RangeError(`state version ${version} is not ${STATE_VERSION}`)
     this.#shared.window = from.count()
+    this.#shared.share = from.integer()
     this.#shared.seq.decode(from)
+    this.#shared.numbers.decode(from)
     this.counters.decode(from)
+    this.#clock.decode(from)
     for (const coverage of this.#coverage.values()) coverage.decode(from)
     this.#connections.clear()
     for (let count = from.count(); count > 0; count--) {
       const connection = from.integer()
       this.#connections.set(connection, from.string())
     }
-    this.#halted = from.string() as HaltReason | ''
+    this.#undecodable.decode(from)
+    this.#halted = from.word(['', ...HALTS])
     this.#stopped = from.boolean()
-    this.#lastTradeId = from.id()
-    this.#lastTradeTime = from.integer()
-    this.#reused = from.count()
     this.#listing = from.string()
-    this.#clockOffset = from.float()
+    this.#trades = from.boolean()
     this.book.decode(from)
+    this.market.decode(from)
     from.finish()
   }
 
@@ -338,3 +344,5 @@ export class Session {
     return hashBytes(this.encode())
   }
 }
+
+const HALTS = Object.keys(HALT_EXIT_CODES) as HaltReason[]

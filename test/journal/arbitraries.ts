@@ -29,8 +29,15 @@ export const messageArbitrary = fc.record({
 export const inputArbitrary: fc.Arbitrary<Input> = fc.oneof(
   messageArbitrary,
   fc.record({ kind: fc.constant('opened' as const), received, connection, route: text }),
-  fc.record({ kind: fc.constant('closed' as const), received, connection, code: number, reason: text }),
-  fc.record({ kind: fc.constant('sent' as const), received, request: number }),
+  fc.record({
+    kind: fc.constant('closed' as const),
+    received,
+    connection,
+    code: number,
+    reason: text,
+    silent: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant('sent' as const), received, request: number, limit: number }),
   fc.record({
     kind: fc.constant('refused' as const),
     received,
@@ -55,8 +62,13 @@ export const inputArbitrary: fc.Arbitrary<Input> = fc.oneof(
     status: fc.constantFrom('trading' as const, 'not_trading' as const, 'absent' as const),
     word: text,
   }),
-  fc.record({ kind: fc.constant('tick' as const), received, wallDistance: number }),
-  fc.record({ kind: fc.constant('overload' as const), received, stalledMs: number }),
+  fc.record({ kind: fc.constant('tick' as const), received, wallDistance: number, share: number }),
+  fc.record({
+    kind: fc.constant('overload' as const),
+    received,
+    stalledMs: number,
+    what: fc.constantFrom('loop' as const, 'journal' as const),
+  }),
   fc.record({
     kind: fc.constant('stop' as const),
     received,

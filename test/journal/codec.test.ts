@@ -63,7 +63,7 @@ test('codec: bytes that no encoder wrote are refused with JournalUnreadable, or 
 })
 
 test('codec: too many bytes, unknown kinds, unknown words and foreign text are refused', () => {
-  const tick = encodeInput({ kind: 'tick', received: 1, wallDistance: 0 })
+  const tick = encodeInput({ kind: 'tick', received: 1, wallDistance: 0, share: 1 })
   assert.throws(() => decodeInput(Buffer.concat([tick, Buffer.alloc(1)])), { code: 'JournalUnreadable' })
   const unknown = Buffer.from(tick)
   unknown[0] = 200
@@ -77,7 +77,9 @@ test('codec: too many bytes, unknown kinds, unknown words and foreign text are r
 
 test('codec: what does not fit is refused when it is written', () => {
   for (const received of [-1, 1.5, Number.NaN, 2 ** 53]) {
-    assert.throws(() => encodeInput({ kind: 'tick', received, wallDistance: 0 }), { code: 'JournalMisuse' })
+    assert.throws(() => encodeInput({ kind: 'tick', received, wallDistance: 0, share: 1 }), {
+      code: 'JournalMisuse',
+    })
   }
   const payload = new Uint8Array(1)
   assert.throws(() => encodeInput({ kind: 'message', received: NOW_US, connection: 2 ** 31, payload }), {

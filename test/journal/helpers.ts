@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { SegmentEnd, SegmentHeader } from '../../capture/journal/mod.ts'
-import { SegmentReader, segmentName } from '../../capture/journal/mod.ts'
+import { SEGMENT_FORMAT, SegmentReader, segmentName } from '../../capture/journal/mod.ts'
 import type { Input } from '../../capture/session/input.ts'
 
 export const RUN = '20261122T120457123Z-1a2b3c4d'
@@ -15,7 +15,7 @@ export const TRAILER = { closedAt: NOW_US + 9, stateHash: '0123abcd', reason: 'r
 
 export function header(window = 0, run = RUN): SegmentHeader {
   return {
-    format: 1,
+    format: SEGMENT_FORMAT,
     run,
     window,
     exchange: 'BinanceUsdm',
@@ -36,7 +36,7 @@ export function message(n: number, bytes = 20): Input {
 export const EACH_KIND: readonly Input[] = [
   { kind: 'opened', received: NOW_US, connection: 1, route: 'public' },
   message(1),
-  { kind: 'sent', received: NOW_US + 2, request: 1 },
+  { kind: 'sent', received: NOW_US + 2, request: 1, limit: 500 },
   {
     kind: 'response',
     received: NOW_US + 3,
@@ -50,9 +50,9 @@ export const EACH_KIND: readonly Input[] = [
   { kind: 'refused', received: NOW_US + 4, request: 2, why: 'weight', until: NOW_US + 99 },
   { kind: 'clock', received: NOW_US + 5, offset: -1500.5, rtt: 3000 },
   { kind: 'listing', received: NOW_US + 6, status: 'not_trading', word: 'PENDING_TRADING' },
-  { kind: 'tick', received: NOW_US + 7, wallDistance: -12 },
-  { kind: 'overload', received: NOW_US + 8, stalledMs: 2400 },
-  { kind: 'closed', received: NOW_US + 9, connection: 1, code: 1006, reason: 'né \u{1F4A5}' },
+  { kind: 'tick', received: NOW_US + 7, wallDistance: -12, share: 4 },
+  { kind: 'overload', received: NOW_US + 8, stalledMs: 2400, what: 'journal' },
+  { kind: 'closed', received: NOW_US + 9, connection: 1, code: 1006, reason: 'né \u{1F4A5}', silent: true },
   { kind: 'stop', received: NOW_US + 10, reason: 'stopped' },
 ]
 

@@ -1,22 +1,24 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Drive } from './harness.ts'
+import { ASKS, BIDS, Drive } from './harness.ts'
 
-const BIDS = [
-  ['100', '1'],
-  ['99', '2'],
-] as const
-const ASKS = [
-  ['101', '1'],
-  ['102', '2'],
-] as const
+/** The request for a first join: as wide as the address's weight allows. */
+const firstJoin = (id: number, attempt: number) => ({
+  id,
+  what: 'snapshot',
+  limit: 1000,
+  limitWhenBusy: 100,
+  rank: 'join',
+  wait: 'share',
+  attempt,
+})
 
 describe('join', () => {
   it('asks for a snapshot after the first event, and only once', () => {
     const drive = new Drive().open()
     assert.equal(drive.out.requests.length, 0)
     drive.depth({ U: 101, u: 105, pu: 100 }).depth({ U: 106, u: 110, pu: 105 })
-    assert.deepEqual(drive.out.requests, [{ id: 1, limit: 1000, attempt: 0, spread: true }])
+    assert.deepEqual(drive.out.requests, [firstJoin(1, 0)])
   })
 
   it('asks for a snapshot after five seconds without an event', () => {
@@ -64,7 +66,7 @@ describe('join', () => {
     const drive = new Drive().open().depth({ U: 101, u: 105, pu: 100 }).snapshot(99, BIDS, ASKS)
     assert.equal(drive.session.book.state, 'buffering')
     assert.equal(drive.session.book.buffered, 1)
-    assert.deepEqual(drive.out.requests.at(-1), { id: 2, limit: 1000, attempt: 1, spread: true })
+    assert.deepEqual(drive.out.requests.at(-1), firstJoin(2, 1))
     drive.snapshot(102, BIDS, ASKS)
     assert.equal(drive.session.book.state, 'live')
   })
@@ -92,7 +94,7 @@ describe('join', () => {
 
   it('asks again after a failed answer, an undecodable one, and after a refusal in its time', () => {
     const drive = new Drive().open().depth({ U: 101, u: 105, pu: 100 }).snapshot(103, BIDS, ASKS, 503)
-    assert.deepEqual(drive.out.requests.at(-1), { id: 2, limit: 1000, attempt: 1, spread: true })
+    assert.deepEqual(drive.out.requests.at(-1), firstJoin(2, 1))
     drive.snapshot(
       103,
       [
@@ -101,7 +103,7 @@ describe('join', () => {
       ],
       ASKS,
     )
-    assert.deepEqual(drive.out.requests.at(-1), { id: 3, limit: 1000, attempt: 2, spread: true })
+    assert.deepEqual(drive.out.requests.at(-1), firstJoin(3, 2))
     drive.input({ kind: 'refused', request: 3, why: 'weight', until: drive.now + 3_000_000 })
     for (let i = 0; i < 28; i++) drive.tick()
     assert.equal(drive.out.requests.length, 3)
@@ -121,7 +123,7 @@ describe('chain', () => {
   it('gap: a missing pu discards the book and records the gap', () => {
     const drive = new Drive().live().depth({ U: 121, u: 125, pu: 120, b: [['100', '9']] })
     assert.equal(drive.session.book.state, 'buffering')
-    assert.equal(drive.session.book.book.bids.size, 0)
+    assert.equal(drive.session.book.live.book.bids.size, 0)
     assert.deepEqual(drive.out.coverageTexts(), [
       'books proven 100:105..110 rows 2 sequence',
       'depth proven 100:105..110 rows 2 sequence',
@@ -148,7 +150,7 @@ describe('chain', () => {
   it('U is not contiguous: only pu counts', () => {
     const drive = new Drive().live().depth({ U: 900, u: 910, pu: 110 })
     assert.equal(drive.session.book.state, 'live')
-    assert.equal(drive.session.book.book.id, 910n)
+    assert.equal(drive.session.book.live.book.id, 910n)
   })
 
   it('ids beyond 2^53 are exact', () => {
@@ -170,7 +172,9 @@ describe('chain', () => {
 
 describe('reconnect', () => {
   it('a lost socket ends coverage, and the new connection joins anew', () => {
-    const drive = new Drive().live().input({ kind: 'closed', connection: 1, code: 1006, reason: '' })
+    const drive = new Drive()
+      .live()
+      .input({ kind: 'closed', connection: 1, code: 1006, reason: '', silent: false })
     assert.equal(drive.session.book.state, 'connecting')
     assert.deepEqual(drive.out.coverageTexts()[0], 'books proven 100:105..110 rows 2 reconnect')
     drive.open(2).depth({ U: 111, u: 115, pu: 110 }, 2)
@@ -183,7 +187,7 @@ describe('reconnect', () => {
   it('an answer to a request of the lost connection is ignored', () => {
     const drive = new Drive().open().depth({ U: 101, u: 105, pu: 100 })
     drive
-      .input({ kind: 'closed', connection: 1, code: 1006, reason: '' })
+      .input({ kind: 'closed', connection: 1, code: 1006, reason: '', silent: false })
       .open(2)
       .depth({ U: 106, u: 110, pu: 105 }, 2)
     drive.input({
@@ -202,7 +206,7 @@ describe('reconnect', () => {
   it('frames of a connection that is closed or unknown are ignored and counted', () => {
     const drive = new Drive().live().depth({ U: 111, u: 115, pu: 110 }, 7)
     assert.equal(drive.session.counters.values.messages_ignored, 1)
-    assert.equal(drive.session.book.book.id, 110n)
+    assert.equal(drive.session.book.live.book.id, 110n)
   })
 
   it('the loss of one socket ends only the coverage of its own streams', () => {
@@ -210,7 +214,7 @@ describe('reconnect', () => {
       .live()
       .open(2, 'market')
       .trade(7)
-      .input({ kind: 'closed', connection: 2, code: 1006, reason: 'cut' })
+      .input({ kind: 'closed', connection: 2, code: 1006, reason: 'cut', silent: false })
     assert.equal(drive.session.book.state, 'live')
     assert.deepEqual(drive.out.coverageTexts(), ['trades proven 6:7..7 rows 1 reconnect'])
   })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Level } from '../support/frames.ts'
-import { Drive } from './harness.ts'
+import { ASKS, BIDS, Drive } from './harness.ts'
 
 const thousand = (start: number, step: number): Level[] =>
   Array.from({ length: 1000 }, (_, i) => [(start + step * i).toFixed(1), '1'] as const)
@@ -85,7 +85,7 @@ describe('horizon', () => {
       ],
       a: [['1100.1', '5']],
     })
-    const { bids, asks } = drive.session.book.book
+    const { bids, asks } = drive.session.book.live.book
     assert.deepEqual([bids.reach, asks.reach], [900.1, 1100])
     assert.equal(bids.size, 1000)
     assert.equal(asks.size, 1000)
@@ -114,41 +114,7 @@ describe('horizon', () => {
       ],
     })
     assert.equal(drive.session.book.lastGap, 'empty_side')
-    assert.deepEqual(drive.out.requests.at(-1)?.spread, false, 'such a gap joins at once')
-  })
-})
-
-describe('schema and precision', () => {
-  it('gap: a frame that does not decode ends every stream of its socket', () => {
-    const drive = new Drive()
-      .live()
-      .input({ kind: 'message', connection: 1, payload: Buffer.from('{"stream":') })
-    assert.equal(drive.session.book.lastGap, 'parse')
-    assert.equal(drive.session.counters.values.parse_errors, 1)
-  })
-
-  it('gap: a trade that does not decode ends the trades alone', () => {
-    const drive = new Drive().open(2, 'market').trade(5).markPrice(1000)
-    drive.input({ kind: 'message', connection: 2, payload: Buffer.from('{"e":"aggTrade","p":"x"}') })
-    assert.deepEqual(drive.out.coverageTexts(), ['trades proven 4:5..5 rows 1 parse'])
-    assert.equal(drive.session.streamState('mark_price'), 'flowing')
-  })
-
-  it('a price that float64 cannot hold exactly halts', () => {
-    const drive = new Drive().live().depth({ U: 111, u: 115, pu: 110, b: [['99.1234567890123456', '1']] })
-    assert.deepEqual(
-      drive.out.halts.map((halt) => halt.reason),
-      ['PrecisionLoss'],
-    )
-  })
-
-  it('a snapshot with such a price halts too', () => {
-    const drive = new Drive().open().depth({ U: 101, u: 105, pu: 100 })
-    drive.snapshot(103, [['99.1234567890123456', '1']], [['101', '1']])
-    assert.deepEqual(
-      drive.out.halts.map((halt) => halt.reason),
-      ['PrecisionLoss'],
-    )
+    assert.deepEqual(drive.out.requests.at(-1)?.wait, 'none', 'such a gap joins at once')
   })
 })
 
@@ -162,35 +128,13 @@ describe('listing', () => {
   })
 })
 
-describe('trades and mark price', () => {
-  it('gap: a jump in the trade ids ends coverage and starts it anew', () => {
-    const drive = new Drive().open(2, 'market').trade(5).trade(6).trade(9)
-    assert.deepEqual(drive.out.coverageTexts(), ['trades proven 4:5..6 rows 2 sequence'])
-    assert.deepEqual(
-      drive.out.of('trades').map((row) => row.values['gapBefore']),
-      [true, false, true],
-    )
-  })
-
-  it('a trade that was published already is dropped and counted', () => {
-    const drive = new Drive().open(2, 'market').trade(5).trade(5).trade(4).trade(6)
-    assert.deepEqual(
-      drive.out.of('trades').map((row) => row.values['id']),
-      [5n, 6n],
-    )
-    assert.equal(drive.session.counters.values.trades_repeated, 2)
-  })
-
-  it('mark price is observed, not proven', () => {
-    const drive = new Drive().open(2, 'market').markPrice(1000).markPrice(2000)
-    drive.input({ kind: 'stop', reason: 'stopped' })
-    assert.deepEqual(drive.out.coverageTexts(), ['mark_price observed 0:0..0 rows 2 stopped'])
-  })
-})
-
 describe('overload', () => {
   it('gap: our own stall ends the coverage of every stream', () => {
-    const drive = new Drive().live().open(2, 'market').trade(5).input({ kind: 'overload', stalledMs: 3000 })
+    const drive = new Drive()
+      .live()
+      .open(2, 'market')
+      .trade(5)
+      .input({ kind: 'overload', stalledMs: 3000, what: 'loop' })
     assert.deepEqual(
       drive.out.of('coverage').map((row) => [row.values['ofStream'], row.values['endedBy']]),
       [
@@ -233,16 +177,16 @@ describe('resync budget', () => {
   it('lost connections count, an overload of our own does not', () => {
     const drive = new Drive().live()
     for (let i = 0; i < 25; i++) {
-      drive.input({ kind: 'overload', stalledMs: 3000 })
+      drive.input({ kind: 'overload', stalledMs: 3000, what: 'loop' })
       drive.depth({ U: 111 + i * 10, u: 120 + i * 10, pu: 110 + i * 10 })
       drive.snapshot(115 + i * 10, [['100', '1']], [['101', '1']])
     }
     assert.deepEqual([drive.session.counters.values.gaps, drive.out.halts.length], [25, 0])
     for (let i = 2; i < 23; i++) {
-      drive.input({ kind: 'closed', connection: i === 2 ? 1 : i, code: 1006, reason: '' })
+      drive.input({ kind: 'closed', connection: i === 2 ? 1 : i, code: 1006, reason: '', silent: false })
       if (drive.session.over) break
-      drive.open(i + 1).depth({ U: 101, u: 105, pu: 100 }, i + 1)
-      drive.snapshot(103, [['100', '1']], [['101', '1']])
+      drive.open(i + 1).event(i * 1000, i * 1000 + 5, i + 1)
+      drive.snapshot(i * 1000 + 3, [['100', '1']], [['101', '1']])
     }
     assert.deepEqual(
       drive.out.halts.map((halt) => halt.reason),
@@ -251,38 +195,67 @@ describe('resync budget', () => {
   })
 })
 
-describe('trade ids', () => {
-  it('the first trade may have id 0', () => {
-    const drive = new Drive().open(2, 'market').trade(0).trade(1)
-    assert.deepEqual(
-      drive.out.of('trades').map((row) => row.values['id']),
-      [0n, 1n],
-    )
-  })
-
-  it('a hundred later trades with old ids are a new count: a gap, not silence', () => {
-    const drive = new Drive().open(2, 'market').trade(1_000_000)
-    for (let id = 5; id < 110; id++) drive.trade(id, { later: id })
-    assert.deepEqual(drive.out.coverageTexts(), ['trades proven 999999:1000000..1000000 rows 1 sequence'])
-    const ids = drive.out.of('trades').map((row) => row.values['id'])
-    assert.deepEqual(ids.slice(0, 3), [1_000_000n, 104n, 105n])
-    assert.equal(drive.session.counters.values.trades_repeated, 99)
-  })
-
-  it('trades that are sent again fall out by id, however many they are', () => {
-    const drive = new Drive().open(2, 'market')
-    for (let id = 1; id <= 300; id++) drive.trade(id, { later: id })
-    for (let id = 101; id <= 320; id++) drive.trade(id, { later: id })
-    assert.equal(drive.out.of('trades').length, 320)
-    assert.equal(drive.out.of('coverage').length, 0)
-  })
-})
-
 describe('details', () => {
   it('a detail that is cut within a character survives UTF-8', () => {
     const drive = new Drive().open(2, 'market').trade(5)
-    drive.input({ kind: 'closed', connection: 2, code: 1006, reason: `${'x'.repeat(299)}😀` })
+    drive.input({ kind: 'closed', connection: 2, code: 1006, reason: `${'x'.repeat(299)}😀`, silent: false })
     const detail = String(drive.out.of('coverage').at(-1)?.values['detail'])
     assert.equal(Buffer.from(detail).toString(), detail)
+  })
+})
+
+describe('empty side', () => {
+  const gone: Level[] = BIDS.map(([price]) => [price, '0'])
+
+  /** Joins at the id and loses all bids. */
+  function lose(drive: Drive, id: number): void {
+    drive.event(id, id + 5, 1, [])
+    drive.answer(drive.request('join').id, id + 3)
+    assert.equal(drive.state, 'live')
+    drive.event(id + 5, id + 10, 1, gone)
+  }
+
+  it('three joins in a row: halt EmptyBook, and what vouched for the rows since the last join is withdrawn', () => {
+    const drive = new Drive().open()
+    lose(drive, 100)
+    assert.deepEqual([drive.session.book.lastGap, drive.haltReasons], ['empty_side', []])
+    lose(drive, 110)
+    assert.deepEqual(drive.haltReasons, [])
+    lose(drive, 120)
+    assert.deepEqual(drive.haltReasons, ['EmptyBook'])
+    assert.deepEqual(drive.out.coverageTexts().slice(-4), [
+      'books suspect 120:0..125 rows 0 EmptyBook',
+      'depth suspect 120:0..125 rows 0 EmptyBook',
+      'books proven 120:125..125 rows 1 EmptyBook',
+      'depth proven 120:125..125 rows 1 EmptyBook',
+    ])
+  })
+
+  it('a join between them that ended otherwise starts the count anew', () => {
+    const drive = new Drive().open()
+    lose(drive, 100)
+    lose(drive, 110)
+    drive.event(120, 125, 1, [])
+    drive.answer(drive.request('join').id, 123)
+    drive.event(126, 129)
+    assert.equal(drive.session.book.lastGap, 'sequence')
+    lose(drive, 129)
+    lose(drive, 139)
+    assert.deepEqual(drive.haltReasons, [])
+    lose(drive, 149)
+    assert.deepEqual(drive.haltReasons, ['EmptyBook'])
+  })
+
+  it('no row is written of the event that emptied it', () => {
+    const drive = new Drive().open()
+    lose(drive, 100)
+    assert.deepEqual(drive.bookIds, [105n])
+  })
+
+  it('a snapshot that has an empty side in itself is such a join', () => {
+    const drive = new Drive().open().event(100, 105)
+    for (let i = 0; i < 3; i++) drive.answer(drive.request('join').id, 103, [], ASKS)
+    assert.deepEqual(drive.haltReasons, ['EmptyBook'])
+    assert.equal(drive.bookIds.length, 0)
   })
 })

@@ -2,115 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { exchangeByName } from '../../capture/exchange/mod.ts'
-import { type Input, Session } from '../../capture/session/mod.ts'
+import { COUNTER_NAMES, type Input, Session } from '../../capture/session/mod.ts'
 import { Collector } from '../support/collect.ts'
-import { depthFrame, markPriceFrame, snapshotBody, tradeFrame } from '../support/frames.ts'
 import { CONFIG, Drive, START } from './harness.ts'
+import { history, steps } from './random-inputs.ts'
 
-/** A random but mostly legal stream of inputs, so that every state is reached. */
-const inputs = fc
-  .array(
-    fc.record({
-      what: fc.constantFrom(
-        'depth',
-        'depth',
-        'depth',
-        'depth',
-        'break',
-        'trade',
-        'mark',
-        'snapshot',
-        'snapshot',
-        'old',
-        'ahead',
-        'cut',
-        'tick',
-        'garbage',
-        'refused',
-        'cross',
-      ),
-      price: fc.integer({ min: 90, max: 110 }),
-      qty: fc.integer({ min: 0, max: 3 }),
-    }),
-    { minLength: 1, maxLength: 120 },
-  )
-  .map((steps) => build(steps))
-
-function build(steps: readonly { what: string; price: number; qty: number }[]): Input[] {
-  let received = START
-  let id = 100
-  let trade = 1
-  let connection = 1
-  let request = 0
-  const result: Input[] = [
-    { kind: 'opened', received, connection: 1, route: 'public' },
-    { kind: 'opened', received, connection: 2, route: 'market' },
-  ]
-  const bids = [
-    ['99.5', '1'],
-    ['99', '2'],
-  ] as const
-  const asks = [
-    ['100.5', '1'],
-    ['101', '2'],
-  ] as const
-  for (const { what, price, qty } of steps) {
-    received += 100_000
-    trade += price > 108 ? 2 : 1
-    if (what === 'depth' || what === 'break' || what === 'cross') {
-      const pu = what === 'break' ? id + 3 : id
-      id = pu + 5
-      const side =
-        what === 'cross'
-          ? { b: [['120', '1']] as const }
-          : price < 100
-            ? { b: [[String(price), String(qty)]] as const }
-            : { a: [[String(price + 1), String(qty)]] as const }
-      result.push({
-        kind: 'message',
-        received,
-        connection,
-        payload: depthFrame({ U: pu + 2, u: id, pu, ...side }),
-      })
-    } else if (what === 'trade')
-      result.push({
-        kind: 'message',
-        received,
-        connection: 2,
-        payload: tradeFrame(trade),
-      })
-    else if (what === 'mark')
-      result.push({ kind: 'message', received, connection: 2, payload: markPriceFrame(received / 1000) })
-    else if (what === 'cut') {
-      result.push({ kind: 'closed', received, connection, code: 1006, reason: '' })
-      connection = connection === 1 ? 3 : connection + 1
-      result.push({ kind: 'opened', received, connection, route: 'public' })
-    } else if (what === 'tick') result.push({ kind: 'tick', received, wallDistance: 0 })
-    else if (what === 'garbage')
-      result.push({
-        kind: 'message',
-        received,
-        connection: qty === 0 ? 2 : connection,
-        payload: Buffer.from('{'),
-      })
-    else if (what === 'refused')
-      result.push({ kind: 'refused', received, request: ++request, why: 'weight', until: 0 })
-    else {
-      const at = what === 'old' ? id - 400 : what === 'ahead' ? id + 7 : id - 2
-      result.push({
-        kind: 'response',
-        received,
-        request: ++request,
-        status: qty === 3 ? 500 : 200,
-        usedWeight: 1,
-        retryAt: 0,
-        error: '',
-        body: snapshotBody(at, bids, asks),
-      })
-    }
-  }
-  return result
-}
+const inputs = steps.map((drawn) => history(drawn).inputs)
 
 const fresh = () => new Session(CONFIG, exchangeByName('BinanceUsdm'))
 
@@ -133,6 +30,25 @@ function run(
   return { rows: out, hash: session.hash(), windows: window + 1 }
 }
 
+const REASONS_REACHED = [
+  'sequence',
+  'reconnect',
+  'empty_side',
+  'horizon',
+  'stale',
+  'no_data',
+  'audit_mismatch',
+  'parse',
+  'overload',
+  'not_trading',
+  'CrossedBook',
+  'ClockSkew',
+]
+/** Unknown fields and early messages are made elsewhere. */
+const COUNTERS_REACHED = COUNTER_NAMES.filter(
+  (name) => name !== 'unknown_fields' && name !== 'messages_early',
+)
+
 describe('canonical state', () => {
   it('a session restored at any point goes on as if it had never stopped', () => {
     fc.assert(
@@ -150,24 +66,57 @@ describe('canonical state', () => {
         assert.equal(second.hash(), whole.hash)
         assert.deepEqual(out.collected, whole.rows.collected)
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     )
   })
 
-  it('the random inputs reach every state', () => {
-    const states = new Set<string>()
+  it('is canonical: what is restored encodes to the same bytes, at any point', () => {
     fc.assert(
-      fc.property(inputs, (all) => {
-        const session = fresh()
-        const out = new Collector()
-        for (const input of all) {
-          session.step(input, out)
-          states.add(session.book.state)
-        }
+      fc.property(steps, (drawn) => {
+        const { session } = history(drawn).drive
+        const bytes = session.encode()
+        const again = fresh()
+        again.restore(bytes)
+        assert.deepEqual(Buffer.from(again.encode()), Buffer.from(bytes))
       }),
-      { numRuns: 300, seed: 7 },
+      { numRuns: 200 },
     )
-    assert.deepEqual([...states].sort(), ['buffering', 'connecting', 'halted', 'joining', 'live'])
+  })
+
+  it('the same inputs give the same bytes and ask for the same', () => {
+    fc.assert(
+      fc.property(steps, (drawn) => {
+        const { inputs: all, drive } = history(drawn)
+        const { rows, hash } = run(all, new Set())
+        assert.equal(hash, drive.session.hash())
+        assert.deepEqual(rows.collected, drive.out.collected)
+        assert.deepEqual(rows.requests, drive.out.requests)
+        assert.deepEqual(rows.reconnects, drive.out.reconnects)
+        assert.deepEqual(rows.openedBeside, drive.out.openedBeside)
+      }),
+      { numRuns: 100 },
+    )
+  })
+
+  it('the random inputs reach every state and every guard', () => {
+    const states = new Set<string>()
+    const reasons = new Set<string>()
+    const counted = new Set<string>()
+    for (const drawn of fc.sample(steps, { numRuns: 2500, seed: 11 })) {
+      const { drive } = history(drawn)
+      states.add(drive.state)
+      for (const row of drive.out.of('coverage')) reasons.add(String(row.values['endedBy']))
+      for (const [name, count] of Object.entries(drive.counters)) if (count > 0) counted.add(name)
+    }
+    assert.deepEqual([...states].sort(), ['buffering', 'connecting', 'halted', 'joining', 'live', 'paused'])
+    assert.deepEqual(
+      REASONS_REACHED.filter((reason) => !reasons.has(reason)),
+      [],
+    )
+    assert.deepEqual(
+      COUNTERS_REACHED.filter((name) => !counted.has(name)),
+      [],
+    )
   })
 
   it('bytes of another version, cut short, or with something behind are refused', () => {
@@ -189,7 +138,7 @@ describe('windows', () => {
           collector.collected.filter((row) => row.stream !== 'coverage' && row.values['kind'] !== 'book')
         assert.deepEqual(data(run(all, boundaries).rows), data(run(all, new Set()).rows))
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     )
   })
 
@@ -199,7 +148,7 @@ describe('windows', () => {
         const boundaries = new Set(points.map((point) => point % all.length))
         assert.deepEqual(joined(run(all, boundaries).rows), joined(run(all, new Set()).rows))
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     )
   })
 
@@ -210,7 +159,7 @@ describe('windows', () => {
         const seqs = rows.collected.map((row) => row.seq)
         assert.equal(new Set(seqs).size, seqs.length)
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     )
   })
 
@@ -227,7 +176,7 @@ describe('windows', () => {
     const drive = new Drive().live()
     drive.session.closeWindow(drive.out)
     drive.session.openWindow(1, drive.now, drive.out)
-    drive.input({ kind: 'closed', connection: 1, code: 1006, reason: '' })
+    drive.input({ kind: 'closed', connection: 1, code: 1006, reason: '', silent: false })
     const row = drive.out.of('coverage').at(-1)
     assert.deepEqual(
       [row?.values['from'], row?.values['rows'], row?.values['firstId']],

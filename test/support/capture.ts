@@ -12,6 +12,12 @@ export interface CaptureOptions {
   readonly rotationSeconds?: number
   readonly streams?: readonly string[]
   readonly bookLevels?: number
+  readonly guards?: { readonly staleAfterSeconds?: number; readonly auditSeconds?: number }
+  /** Bytes that the spool may hold. */
+  readonly spoolSizeLimitBytes?: number
+  readonly terminationLog?: string
+  /** A command that runs the process as its last arguments say, such as strace with its options. */
+  readonly tracer?: readonly string[]
   /** Environment besides ours. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -30,6 +36,10 @@ export class CaptureProcess {
     rotationSeconds = 5,
     streams,
     bookLevels,
+    guards = {},
+    spoolSizeLimitBytes,
+    terminationLog,
+    tracer = [],
     env = {},
   }: CaptureOptions) {
     const config = {
@@ -38,11 +48,14 @@ export class CaptureProcess {
       rotationSeconds,
       ...(streams === undefined ? {} : { streams }),
       ...(bookLevels === undefined ? {} : { bookLevels }),
-      spool: { dir: join(dir, 'spool', symbol) },
+      guards,
+      spool: { dir: join(dir, 'spool', symbol), sizeLimitBytes: spoolSizeLimitBytes },
+      terminationLog,
       storage: { local: { path: join(dir, 'data') } },
       endpoints,
     }
-    this.child = spawn(process.execPath, [MAIN], {
+    const [command, ...args] = [...tracer, process.execPath, MAIN]
+    this.child = spawn(command, args, {
       env: { ...process.env, ...env, L2CAP_CONFIG: JSON.stringify(config) },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })

@@ -6,9 +6,9 @@ import type {
   DepthRow,
   DepthRowKind,
   Effects,
+  FetchRequest,
   RowHead,
   RowSink,
-  SnapshotRequest,
 } from '../../capture/session/mod.ts'
 
 /** A row as a test compares it: everything that is written, as plain values. */
@@ -26,8 +26,15 @@ const pairs = (data: Float64Array, length: number): number[] => [...data.subarra
 export class Collector implements Effects, RowSink {
   readonly rows = this
   readonly collected: CollectedRow[] = []
-  readonly requests: SnapshotRequest[] = []
+  readonly requests: FetchRequest[] = []
   readonly halts: { readonly reason: HaltReason; readonly message: string }[] = []
+  /** Requests that nobody waits for any more. */
+  readonly forgotten: number[] = []
+  readonly reconnects: { readonly connection: number; readonly why: string }[] = []
+  /** Routes of which a second connection was asked for. */
+  readonly openedBeside: string[] = []
+  readonly closes: { readonly connection: number; readonly why: string }[] = []
+  readonly listingChecks: string[] = []
   readonly #levels: number
 
   constructor(levels = 5) {
@@ -46,10 +53,24 @@ export class Collector implements Effects, RowSink {
     })
   }
 
-  fetch(request: SnapshotRequest): void {
+  fetch(request: FetchRequest): void {
     this.requests.push(request)
   }
-  reconnect(): void {}
+  forget(request: number): void {
+    this.forgotten.push(request)
+  }
+  reconnect(connection: number, why: string): void {
+    this.reconnects.push({ connection, why })
+  }
+  openBeside(route: string): void {
+    this.openedBeside.push(route)
+  }
+  closeOne(connection: number, why: string): void {
+    this.closes.push({ connection, why })
+  }
+  checkListing(why: string): void {
+    this.listingChecks.push(why)
+  }
   halt(reason: HaltReason, message: string): void {
     this.halts.push({ reason, message })
   }

@@ -43,8 +43,14 @@ export function markPriceFrame(E: number, price = '100.25', symbol = 'BTCUSDT'):
   return Buffer.from(`{"stream":"${symbol.toLowerCase()}@markPrice@1s","data":${data}}`)
 }
 
-export function snapshotBody(id: bigint | number, bids: readonly Level[], asks: readonly Level[]): Buffer {
+/** `E`: the snapshot's own time, ms. */
+export function snapshotBody(
+  id: bigint | number,
+  bids: readonly Level[],
+  asks: readonly Level[],
+  E = EVENT_TIME,
+): Buffer {
   return Buffer.from(
-    `{"lastUpdateId":${id},"E":${EVENT_TIME},"T":${EVENT_TIME - 2},"bids":${JSON.stringify(bids)},"asks":${JSON.stringify(asks)}}`,
+    `{"lastUpdateId":${id},"E":${E},"T":${E - 2},"bids":${JSON.stringify(bids)},"asks":${JSON.stringify(asks)}}`,
   )
 }

@@ -4,14 +4,16 @@ import { join } from 'node:path'
 import type { HaltReason } from '../../api/reasons.ts'
 import { exchangeByName } from '../../capture/exchange/mod.ts'
 import { type JournalError, type JournalFs, makeRunId } from '../../capture/journal/mod.ts'
-import { Run } from '../../capture/process/run.ts'
-import type { Input, SessionConfig, SnapshotRequest } from '../../capture/session/mod.ts'
+import { Run, type RunOptions } from '../../capture/process/run.ts'
+import type { FetchRequest, Input, SessionConfig } from '../../capture/session/mod.ts'
+import { GUARDS, NO_REQUESTS, NO_ROWS } from './session.ts'
 
 export const SESSION: SessionConfig = {
   exchange: 'BinanceUsdm',
   symbol: 'BTCUSDT',
   streams: ['books', 'depth', 'trades', 'mark_price'],
   bookLevels: 5,
+  guards: GUARDS,
 }
 
 /** A clock that a test moves by hand; microseconds. */
@@ -38,8 +40,10 @@ export interface DrivenRun {
   /** Windows whose segments are sealed, in order. */
   readonly sealed: number[]
   readonly halts: HaltReason[]
+  /** Why it ended by itself, where it did. */
+  readonly ends: EndOfItself[]
   readonly errors: JournalError[]
-  readonly requests: SnapshotRequest[]
+  readonly requests: FetchRequest[]
   /** Takes an input at the clock's time. */
   input(input: UntimedInput): void
   segment(window: number): string
@@ -55,6 +59,8 @@ export interface DrivenOptions {
   readonly fs?: JournalFs
 }
 
+type EndOfItself = Parameters<RunOptions['onEnd']>[0]
+
 let made = 0
 
 /** A run whose clock and inputs a test gives; its journal lies in `dir`. */
@@ -65,8 +71,9 @@ export function driveRun(
   const clock = new HandClock(startUs)
   const sealed: number[] = []
   const halts: HaltReason[] = []
+  const ends: EndOfItself[] = []
   const errors: JournalError[] = []
-  const requests: SnapshotRequest[] = []
+  const requests: FetchRequest[] = []
   made++
   const runId = makeRunId(startUs, (size) => Buffer.alloc(size, made))
   const run = new Run({
@@ -77,7 +84,9 @@ export function driveRun(
     writer: { capture: 'test', uid: '', pod: '', node: '' },
     rotationSeconds,
     clock,
-    requests: { fetch: (request) => requests.push(request), reconnect: () => undefined },
+    requests: { ...NO_REQUESTS, fetch: (request) => requests.push(request) },
+    rows: NO_ROWS,
+    onEnd: (reason) => ends.push(reason),
     onHalt: (reason) => halts.push(reason),
     onWindow: (window) => sealed.push(window),
     onJournalError: (error) => errors.push(error),
@@ -90,6 +99,7 @@ export function driveRun(
     journalDir: dir,
     sealed,
     halts,
+    ends,
     errors,
     requests,
     input: (input) => run.input({ ...input, received: clock.nowUs } as Input),

@@ -8,7 +8,7 @@ import type { Stream } from '../../../api/streams.ts'
 import type { DepthEvent } from '../event.ts'
 import type { Exchange, Link, Subscription } from '../exchange.ts'
 import { decodeMessage, decodeSnapshot } from './decode.ts'
-import { decodeClock, decodeListing } from './rest.ts'
+import { decodeClock, decodeLastTrade, decodeListing } from './rest.ts'
 
 const STREAM_NAMES: Readonly<Record<Stream, string>> = {
   books: 'depth@100ms',
@@ -74,6 +74,11 @@ export const BinanceUsdm: Exchange = {
     decode: decodeSnapshot,
   },
 
+  lastTrade: (symbol) => ({
+    path: `/fapi/v1/aggTrades?symbol=${encodeURIComponent(symbol)}&limit=1`,
+    weight: 20,
+  }),
+  decodeLastTrade,
   clock: { path: '/fapi/v1/time', weight: 1 },
   decodeClock,
   listing: () => ({ path: '/fapi/v1/exchangeInfo', weight: 1 }),
@@ -84,5 +89,6 @@ export const BinanceUsdm: Exchange = {
     weightPerMinute: 2400,
     connectionLifetimeMs: 24 * 3600_000,
     messageBytesMax: 8 * 1024 * 1024,
+    levelsMaintained: 1000,
   },
 }

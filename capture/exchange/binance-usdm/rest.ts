@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ProtocolError } from '../errors.ts'
-import type { Listing } from '../exchange.ts'
+import type { LastTrade, Listing } from '../exchange.ts'
 
 /** Answers of the REST endpoints that are read once in a while: clarity before speed. */
 
@@ -12,6 +12,15 @@ const Limits = z.object({
   ),
   symbols: z.array(z.object({ symbol: z.string(), status: z.string() })),
 })
+
+// ids are read by JSON.parse: exact up to 2^53, which Zod's int checks; aggregate ids stay far below it
+const AggTrades = z.array(z.object({ a: z.int().nonnegative(), T: z.int().positive() }))
+
+/** GET /fapi/v1/aggTrades: the latest aggregated trade; undefined where the symbol never traded. */
+export function decodeLastTrade(body: Uint8Array): LastTrade | undefined {
+  const last = parse(AggTrades, body, 'aggTrades').at(-1)
+  return last === undefined ? undefined : { id: BigInt(last.a), time: last.T }
+}
 
 /** GET /fapi/v1/time: the exchange's clock, ms since the epoch. */
 export function decodeClock(body: Uint8Array): number {

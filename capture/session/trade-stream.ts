@@ -1,0 +1,118 @@
+import type { EndedBy } from '../../api/reasons.ts'
+import type { Decoder, Encoder } from '../book/mod.ts'
+import type { LastTrade, Trade } from '../exchange/mod.ts'
+import type { Effects, RowHead } from './effects.ts'
+import type { Coverage } from './ledger.ts'
+import type { Shared } from './shared.ts'
+
+/** −1 stands for no trade yet. */
+const NO_TRADE = -1n
+/** So many new trades in a row with old ids: the exchange counts anew, or one id was far off. */
+const REUSED_MAX = 100
+/** A trade this much younger than the connection should have come on it; clocks differ a little. */
+const YOUNGER_US = 2_000_000
+
+/** Trades count by one. What was published already is dropped; a jump ends coverage and starts it anew. */
+export class TradeStream {
+  /** The id that the stream stands at; −1 before the first. */
+  lastId = NO_TRADE
+  readonly coverage: Coverage
+  readonly #shared: Shared
+  /** Id of the last row; the next row follows it or has a gap before it. */
+  #lastRow = NO_TRADE
+  #lastTime = 0
+  /** Trades in a row that are later than the last one and have ids that were used already. */
+  #reused = 0
+  /** The exchange's last trade, while it is waited for. */
+  #expected: LastTrade | undefined
+  readonly #head: RowHead = { seq: 0, connection: 0, received: 0 }
+
+  constructor(shared: Shared, coverage: Coverage) {
+    this.#shared = shared
+    this.coverage = coverage
+  }
+
+  take(trade: Trade, connection: number, received: number, effects: Effects): void {
+    const { counters, seq, window } = this.#shared
+    if (trade.id <= this.lastId) {
+      // what is sent again is not later than what came last
+      if (trade.tradeTime > this.#lastTime) this.#reused++
+      if (this.#reused < REUSED_MAX) return counters.add('trades_repeated')
+    }
+    this.#reused = 0
+    counters.add('trades')
+    const { coverage } = this
+    if (coverage.open && trade.id !== this.lastId + 1n) {
+      coverage.end('sequence', `trade ${trade.id} follows ${this.lastId}`, window, seq, effects.rows)
+    }
+    if (!coverage.open) coverage.start(trade.id - 1n, received, connection)
+    this.#head.seq = seq.next()
+    this.#head.connection = connection
+    this.#head.received = received
+    effects.rows.trade(this.#head, trade, trade.id !== this.#lastRow + 1n)
+    coverage.row(trade.id, received)
+    this.lastId = trade.id
+    this.#lastRow = trade.id
+    this.#lastTime = trade.tradeTime
+    this.#expected = undefined
+  }
+
+  end(by: EndedBy, detail: string, effects: Effects): void {
+    const { seq, window } = this.#shared
+    this.coverage.end(by, detail, window, seq, effects.rows)
+    this.#expected = undefined
+  }
+
+  /**
+   * What the exchange says was its last trade when asked at `sentAt`: `quiet` proves the silence until then; `open`
+   * says nothing; `doubt` must be judged a little later.
+   */
+  compare(last: LastTrade, sentAt: number): 'quiet' | 'open' | 'doubt' {
+    if (this.coverage.open && last.id < this.lastId) return 'open'
+    if (this.coverage.open && last.id === this.lastId) {
+      this.coverage.advance(this.lastId, sentAt)
+      return 'quiet'
+    }
+    this.#expected = last
+    return 'doubt'
+  }
+
+  /**
+   * The expected trade did not come. Where none was due on this connection, which opened at `openedAt`, coverage
+   * begins at it, from `from` on. Returns whether the connection is at fault.
+   */
+  judge(openedAt: number, from: number, connection: number): boolean {
+    const expected = this.#expected
+    this.#expected = undefined
+    if (expected === undefined) return false
+    if (this.coverage.open) return true
+    // an answer from the past: coverage does not begin below what was published
+    if (expected.id < this.lastId) return false
+    const tradedAt = expected.time * 1000 + this.#shared.clock.offset
+    if (tradedAt > openedAt + YOUNGER_US) return true
+    this.lastId = expected.id
+    this.coverage.start(expected.id, from, connection)
+    return false
+  }
+
+  encode(out: Encoder): void {
+    out.id(this.lastId)
+    out.id(this.#lastRow)
+    out.integer(this.#lastTime)
+    out.count(this.#reused)
+    out.boolean(this.#expected !== undefined)
+    out.id(this.#expected?.id ?? 0n)
+    out.integer(this.#expected?.time ?? 0)
+  }
+
+  decode(from: Decoder): void {
+    this.lastId = from.id()
+    this.#lastRow = from.id()
+    this.#lastTime = from.integer()
+    this.#reused = from.count()
+    const expected = from.boolean()
+    const id = from.id()
+    const time = from.integer()
+    this.#expected = expected ? { id, time } : undefined
+  }
+}

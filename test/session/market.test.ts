@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { CONFIG, Drive } from './harness.ts'
+
+/** Without prices, whose silence is another matter. */
+const TRADES: typeof CONFIG = { ...CONFIG, streams: ['trades'] }
+
+describe('trades and mark price', () => {
+  it('gap: a jump in the trade ids ends coverage and starts it anew', () => {
+    const drive = new Drive().open(2, 'market').trade(5).trade(6).trade(9)
+    assert.deepEqual(drive.out.coverageTexts(), ['trades proven 4:5..6 rows 2 sequence'])
+    assert.deepEqual(
+      drive.out.of('trades').map((row) => row.values['gapBefore']),
+      [true, false, true],
+    )
+  })
+
+  it('a trade that was published already is dropped and counted', () => {
+    const drive = new Drive().open(2, 'market').trade(5).trade(5).trade(4).trade(6)
+    assert.deepEqual(
+      drive.out.of('trades').map((row) => row.values['id']),
+      [5n, 6n],
+    )
+    assert.equal(drive.session.counters.values.trades_repeated, 2)
+  })
+
+  it('mark price is observed, not proven', () => {
+    const drive = new Drive().open(2, 'market').markPrice(1000).markPrice(2000)
+    drive.input({ kind: 'stop', reason: 'stopped' })
+    assert.deepEqual(drive.out.coverageTexts(), ['mark_price observed 0:0..0 rows 2 stopped'])
+  })
+})
+
+describe('trade ids', () => {
+  it('the first trade may have id 0', () => {
+    const drive = new Drive().open(2, 'market').trade(0).trade(1)
+    assert.deepEqual(
+      drive.out.of('trades').map((row) => row.values['id']),
+      [0n, 1n],
+    )
+  })
+
+  it('a hundred later trades with old ids are a new count: a gap, not silence', () => {
+    const drive = new Drive().open(2, 'market').trade(1_000_000)
+    for (let id = 5; id < 110; id++) drive.trade(id, { later: id })
+    assert.deepEqual(drive.out.coverageTexts(), ['trades proven 999999:1000000..1000000 rows 1 sequence'])
+    const ids = drive.out.of('trades').map((row) => row.values['id'])
+    assert.deepEqual(ids.slice(0, 3), [1_000_000n, 104n, 105n])
+    assert.equal(drive.session.counters.values.trades_repeated, 99)
+  })
+
+  it('trades that are sent again fall out by id, however many they are', () => {
+    const drive = new Drive().open(2, 'market')
+    for (let id = 1; id <= 300; id++) drive.trade(id, { later: id })
+    for (let id = 101; id <= 320; id++) drive.trade(id, { later: id })
+    assert.equal(drive.out.of('trades').length, 320)
+    assert.equal(drive.out.of('coverage').length, 0)
+  })
+})
+
+describe('silence of trades', () => {
+  /** Trades to 5, and a minute without one: the exchange is asked for its last one. */
+  function questioned(): Drive {
+    const drive = new Drive(TRADES).open(2, 'market').trade(4).trade(5).leap(59.8)
+    assert.equal(drive.out.requests.length, 0)
+    drive.leap(0.3)
+    const { id, rank, wait, limit } = drive.request('audit', 'last_trade')
+    assert.deepEqual([rank, wait, limit], ['audit', 'share', 0])
+    return drive.sent(id, 0)
+  }
+  const asked = (drive: Drive) => drive.asked('audit', 'last_trade')
+
+  it('the same id: coverage reaches to the moment when the request was sent', () => {
+    const drive = questioned()
+    const sentAt = drive.now
+    drive.lastTrade(5, 1).stop()
+    const row = drive.out.of('coverage').find(({ values: v }) => v['ofStream'] === 'trades')?.values
+    assert.deepEqual([row?.['lastId'], row?.['to'], row?.['rows']], [5n, sentAt, 2])
+    assert.equal(drive.counters.proofs_quiet, 1)
+  })
+
+  it('a later id and no trade within two seconds: no_data, and its socket reconnects', () => {
+    const drive = questioned().lastTrade(6, 1).leap(1.9)
+    assert.equal(drive.out.reconnects.length, 0)
+    drive.leap(0.2)
+    assert.equal(
+      drive.out.coverageTexts().find((text) => text.startsWith('trades')),
+      'trades proven 3:4..5 rows 2 no_data',
+    )
+    assert.ok(drive.out.reconnects.some(({ connection, why }) => connection === 2 && /trades/.test(why)))
+    drive.close(2).open(3, 'market').trade(7, { connection: 3 })
+    assert.equal(drive.out.of('trades').at(-1)?.values['gapBefore'], true)
+  })
+
+  it('a later id and the trade comes: nothing was wrong', () => {
+    const drive = questioned().lastTrade(6, 1).leap(1.5).trade(6).leap(4)
+    assert.deepEqual(drive.tradeIds, [4n, 5n, 6n])
+    assert.equal(drive.out.of('coverage').filter(({ values: v }) => v['ofStream'] === 'trades').length, 0)
+  })
+
+  it('an id below ours, a failure, a refusal, no answer that decodes: nothing is concluded', () => {
+    const answers: ((drive: Drive) => Drive)[] = [
+      (drive) => drive.lastTrade(4, 1),
+      (drive) => drive.lastTrade(9, 1, { status: 500 }),
+      (drive) => drive.body(drive.request('audit', 'last_trade').id, Buffer.from('[')),
+      (drive) => drive.body(drive.request('audit', 'last_trade').id, Buffer.from('[]')),
+      (drive) =>
+        drive.input({
+          kind: 'refused',
+          request: drive.request('audit', 'last_trade').id,
+          why: 'weight',
+          until: 0,
+        }),
+    ]
+    for (const answer of answers) {
+      const drive = answer(questioned()).leap(3)
+      assert.deepEqual([drive.counters.proofs_open, drive.counters.proofs_frozen], [1, 0])
+      assert.equal(drive.session.streamState('trades'), 'flowing')
+    }
+  })
+
+  it('is asked again after twice the time, at most each ten minutes', () => {
+    const drive = new Drive(TRADES).open(2, 'market').trade(5)
+    const waits: number[] = []
+    let last = drive.now
+    for (let count = 1; count <= 6; count++) {
+      while (asked(drive) < count) drive.pass(1)
+      waits.push(Math.floor((drive.now - last) / 1_000_000))
+      drive.lastTrade(5, 1)
+      last = drive.now
+    }
+    assert.deepEqual(waits, [60, 120, 240, 480, 600, 600])
+  })
+
+  it('a stream without any trade is covered from the exchange’s last one on, where none was due', () => {
+    const drive = new Drive(TRADES).open(2, 'market').leap(61)
+    const { id } = drive.request('audit', 'last_trade')
+    drive.sent(id, 0)
+    const sentAt = drive.now
+    drive.lastTrade(41, drive.now / 1000 - 3600_000).leap(2.1)
+    assert.equal(drive.session.streamState('trades'), 'flowing')
+    drive.trade(42).stop()
+    const row = drive.out.of('coverage').find(({ values: v }) => v['ofStream'] === 'trades')?.values
+    assert.deepEqual(
+      [row?.['previousId'], row?.['firstId'], row?.['lastId'], row?.['from']],
+      [41n, 42n, 42n, sentAt],
+    )
+  })
+
+  it('where one was due on the connection and did not come, its socket reconnects', () => {
+    const drive = new Drive(TRADES).open(2, 'market').leap(61)
+    drive.sent(drive.request('audit', 'last_trade').id, 0)
+    drive.lastTrade(41, drive.now / 1000 - 20_000).leap(2.1)
+    assert.ok(drive.out.reconnects.some(({ why }) => /trades/.test(why)))
+    assert.equal(drive.session.streamState('trades'), 'waiting')
+  })
+
+  it('a lost connection forgets the question', () => {
+    const drive = questioned()
+    const { id } = drive.request('audit', 'last_trade')
+    drive.close(2)
+    assert.deepEqual(drive.out.forgotten, [id])
+    drive.lastTrade(9, 1)
+    assert.equal(drive.counters.responses_ignored, 1)
+  })
+})
+
+describe('silence of mark prices', () => {
+  const prices = () => new Drive().open(2, 'market').trade(5).markPrice(1000)
+
+  it('no frame for five seconds: no_data, and its socket reconnects', () => {
+    const drive = prices().leap(4.9)
+    assert.equal(drive.out.reconnects.length, 0)
+    drive.leap(0.1)
+    assert.deepEqual(drive.out.coverageTexts(), ['mark_price observed 0:0..0 rows 1 no_data'])
+    assert.deepEqual(drive.out.reconnects, [{ connection: 2, why: 'no mark price' }])
+    assert.equal(drive.session.streamState('trades'), 'flowing', 'it ends with the socket')
+    drive.close(2).open(3, 'market').markPrice(7000, 3)
+    assert.equal(drive.session.streamState('mark_price'), 'flowing')
+  })
+
+  it('a frame in time, even one that was published already: nothing', () => {
+    const drive = prices()
+    for (let i = 0; i < 10; i++) drive.leap(4.8).markPrice(1000)
+    assert.deepEqual([drive.out.reconnects.length, drive.counters.mark_prices_repeated], [0, 10])
+  })
+
+  it('each connection that stays silent gets twice the time, at most a minute', () => {
+    const drive = new Drive()
+    const waits: number[] = []
+    for (let connection = 2; connection < 8; connection++) {
+      drive.open(connection, 'market')
+      const openedAt = drive.now
+      while (drive.out.reconnects.length < connection - 1) drive.pass(1)
+      waits.push(Math.floor((drive.now - openedAt) / 1_000_000))
+      drive.close(connection)
+    }
+    assert.deepEqual(waits, [5, 10, 20, 40, 60, 60])
+  })
+
+  it('the book goes on when the prices end', () => {
+    const drive = new Drive().live().open(2, 'market').markPrice(1000).leap(5)
+    assert.equal(drive.state, 'live')
+  })
+})
