@@ -1,3 +1,4 @@
+import type { FetchRank } from '../session/mod.ts'
 import type { Clock } from './clock.ts'
 import type { RestResult } from './rest.ts'
 
@@ -5,8 +6,10 @@ import type { RestResult } from './rest.ts'
  * How much of the address's weight a request of this rank may find used, itself included. The clock is never
  * starved: it is what renews our knowledge of the weight.
  */
-export const RANKS = { clock: 0.95, join: 0.9, proof: 0.75, audit: 0.5 } as const
-export type Rank = keyof typeof RANKS
+export const RANKS: Readonly<Record<Rank, number>> = { clock: 0.95, join: 0.9, proof: 0.75, audit: 0.5 }
+export type Rank = FetchRank | 'clock'
+/** From this share on a request for much makes do with less. */
+const BUSY = 0.25
 
 const MINUTE_MS = 60_000
 /** The exchange's minute is believed over this long after our reckoning of it, for clocks that differ a little. */
@@ -26,6 +29,8 @@ export interface Refusal {
 export interface BudgetOptions {
   readonly clock: Clock
   readonly weightLimit: number
+  /** Captures behind the address. */
+  share(): number
   /** Our best knowledge of the exchange's clock, ms since the epoch. */
   exchangeNowMs(): number
   /** Keeps the end of a pause over a restart: wall time in ms since the epoch. */
@@ -79,8 +84,27 @@ export class Budget {
     const paused = this.pausedMs
     if (paused > 0) return { why: 'rate_limited', waitMs: paused }
     if (this.usedWeight + weight <= RANKS[rank] * this.weightLimit) return undefined
-    const overAtMs = (this.#minute + 1) * MINUTE_MS + MINUTE_MARGIN_MS
-    return { why: 'weight', waitMs: overAtMs - this.#options.exchangeNowMs() }
+    return { why: 'weight', waitMs: this.minuteLeftMs }
+  }
+
+  /** Milliseconds until the exchange's minute is surely over. */
+  get minuteLeftMs(): number {
+    return (this.#minute + 1) * MINUTE_MS + MINUTE_MARGIN_MS - this.#options.exchangeNowMs()
+  }
+
+  /** Is so much of the weight used that a request for much makes do with less? */
+  get busy(): boolean {
+    return this.usedWeight >= BUSY * this.weightLimit
+  }
+
+  /**
+   * Could all captures send such a request at one moment, and a look at the clock before it, none of them knowing
+   * of the others? Always true during a pause, which is refused for its own sake.
+   */
+  affords(weight: number, rank: Rank): boolean {
+    const captures = this.#options.share()
+    if (captures === 1 || this.pausedMs > 0) return true
+    return this.usedWeight + (weight + 1) * captures <= RANKS[rank] * this.weightLimit
   }
 
   /** A request leaves. To be followed by `answered`, whatever comes of it. */
@@ -88,7 +112,10 @@ export class Budget {
     this.#onItsWay += weight
   }
 
-  /** Takes what the answer tells; without a header the request's own weight is counted as used. */
+  /**
+   * Takes what the answer tells. An answer without the header tells nothing of the others, who may fare alike: its
+   * weight is counted for each of them. No answer at all is counted for this capture alone: it may have been lost.
+   */
   answered(weight: number, result: RestResult): void {
     const used = this.usedWeight
     this.#onItsWay -= weight
@@ -97,7 +124,8 @@ export class Budget {
       this.#known = result.usedWeight
       this.#headerAtUs = this.#options.clock.monotonicUs()
     } else {
-      this.#known = used - this.#onItsWay
+      const unseen = result.status === 0 ? 0 : (this.#options.share() - 1) * weight
+      this.#known = used - this.#onItsWay + unseen
     }
     this.limited(result.status, result.retryAfterMs)
   }
@@ -105,16 +133,22 @@ export class Budget {
   /** Takes a refusal: after 429 or 418 nothing is sent before the time that it names. */
   limited(status: number, retryAfterMs: number): void {
     if (status !== 429 && status !== 418) return
+    const { clock, remember } = this.#options
     const unnamed = status === 418 ? PAUSE_BANNED_MS : PAUSE_LIMITED_MS
-    this.pause(retryAfterMs > 0 ? retryAfterMs : unnamed)
+    if (!this.#pause(retryAfterMs > 0 ? retryAfterMs : unnamed)) return
+    remember(Math.ceil(clock.wallUs() / 1000 + this.pausedMs))
   }
 
-  /** Sends nothing for so long. A pause never shortens one that holds. */
-  pause(ms: number): void {
-    const { clock, remember } = this.#options
+  /** Takes up a pause that an earlier process was given, until this wall time in ms since the epoch. */
+  resume(pausedUntilMs: number): void {
+    this.#pause(pausedUntilMs - this.#options.clock.wallUs() / 1000)
+  }
+
+  /** Sends nothing for so long. A pause never shortens one that holds: then it returns false. */
+  #pause(ms: number): boolean {
     const bounded = Math.min(ms, PAUSE_MS_MAX)
-    if (bounded <= this.pausedMs) return
-    this.#pausedUntilUs = clock.monotonicUs() + bounded * 1000
-    remember(Math.ceil(clock.wallUs() / 1000 + bounded))
+    if (bounded <= this.pausedMs) return false
+    this.#pausedUntilUs = this.#options.clock.monotonicUs() + bounded * 1000
+    return true
   }
 }

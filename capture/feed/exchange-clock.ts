@@ -11,6 +11,8 @@ const MEDIAN_OF = 5
 const PROBE_EVERY_MS_MIN = 60_000
 /** The probes of all captures behind one address: 100 a minute at most. */
 const PROBE_MS_PER_SYMBOL = 600
+/** Nothing is live before the first median: until then a failed probe is made up for sooner. */
+const RETRY_MS_MAX_AT_START = 5_000
 
 /** One probe, microseconds: offset = our receive clock − the exchange's; its error is at most half of rtt. */
 export interface ClockSample {
@@ -34,6 +36,8 @@ export interface ExchangeClockOptions {
 export class ExchangeClock {
   readonly #options: ExchangeClockOptions
   readonly #latest: number[] = []
+  /** Exchange's clock − our monotonic clock, microseconds, of the same probes: no step of the wall clock moves it. */
+  readonly #ahead: number[] = []
   #samples = 0
   #failures = 0
   #onItsWay: Promise<boolean> | undefined
@@ -44,8 +48,14 @@ export class ExchangeClock {
 
   /** Median offset of the latest five probes, microseconds; undefined before the first. */
   get offset(): number | undefined {
-    const sorted = [...this.#latest].sort((a, b) => a - b)
-    return sorted.length === 0 ? undefined : sorted[Math.floor(sorted.length / 2)]
+    return medianOf(this.#latest)
+  }
+
+  /** Our best knowledge of the exchange's clock, ms since the epoch; before the first probe our wall clock. */
+  nowMs(): number {
+    const { clock } = this.#options
+    const ahead = medianOf(this.#ahead)
+    return (ahead === undefined ? clock.wallUs() : clock.monotonicUs() + ahead) / 1000
   }
 
   start(): void {
@@ -67,7 +77,7 @@ export class ExchangeClock {
     if (sampled && this.#samples < PROBES_AT_START) return this.#keepSampling()
     const waitMs = sampled
       ? this.#intervalMs()
-      : Math.min(retryMs(this.#failures, random), this.#intervalMs())
+      : Math.min(retryMs(this.#failures, random), this.#retryMsMax())
     timers.after(waitMs, () => void this.#keepSampling())
   }
 
@@ -76,6 +86,12 @@ export class ExchangeClock {
     const { share, random } = this.#options
     const everyMs = Math.max(PROBE_EVERY_MS_MIN, PROBE_MS_PER_SYMBOL * share())
     return this.#samples === PROBES_AT_START ? everyMs * (0.5 + random() / 2) : everyMs
+  }
+
+  #retryMsMax(): number {
+    const crowdMs = PROBE_MS_PER_SYMBOL * this.#options.share()
+    const atStart = this.#samples < PROBES_AT_START
+    return Math.max(atStart ? RETRY_MS_MAX_AT_START : PROBE_EVERY_MS_MIN, crowdMs)
   }
 
   async #probe(): Promise<boolean> {
@@ -94,10 +110,11 @@ export class ExchangeClock {
     }
     try {
       // reckoned back from the answer: exact also if the receive clock was anchored meanwhile
-      const offset = Math.round(receivedAt - rtt / 2 - exchange.decodeClock(body) * 1000)
+      const exchangeUs = exchange.decodeClock(body) * 1000
+      const offset = Math.round(receivedAt - rtt / 2 - exchangeUs)
       this.#samples++
-      this.#latest.push(offset)
-      if (this.#latest.length > MEDIAN_OF) this.#latest.shift()
+      keep(this.#latest, offset)
+      keep(this.#ahead, exchangeUs - sentAtUs - rtt / 2)
       onSample({ offset, rtt })
       return true
     } catch (thrown) {
@@ -109,4 +126,13 @@ export class ExchangeClock {
       return false
     }
   }
+}
+
+function keep(latest: number[], value: number): void {
+  latest.push(value)
+  if (latest.length > MEDIAN_OF) latest.shift()
+}
+
+function medianOf(values: readonly number[]): number | undefined {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 }

@@ -1,7 +1,7 @@
 import type { Stream } from '../../api/streams.ts'
 import type { Exchange, Listing } from '../exchange/mod.ts'
-import type { Input, SnapshotRequest } from '../session/mod.ts'
-import { Budget, type Rank } from './budget.ts'
+import type { FetchRequest, Input, OverloadInput } from '../session/mod.ts'
+import { Budget } from './budget.ts'
 import { type Clock, nodeClock, ReceiveClock } from './clock.ts'
 import { FeedError } from './errors.ts'
 import { ExchangeClock } from './exchange-clock.ts'
@@ -12,7 +12,8 @@ import { nodeHttp, nodeSocket } from './node-transport.ts'
 import { Outlet } from './outlet.ts'
 import { Requests } from './requests.ts'
 import { Rest } from './rest.ts'
-import { RouteSocket, type RouteStatus } from './socket.ts'
+import { Routes } from './routes.ts'
+import type { RouteStatus } from './socket.ts'
 import { Ticker } from './ticker.ts'
 import { nodeTimers, type Random, TimerGroup, type Timers } from './timers.ts'
 import type { Http, OpenSocket } from './transport.ts'
@@ -56,7 +57,6 @@ export class Feed {
   /** Stamps every input. The process anchors it at each segment. */
   readonly receiveClock: ReceiveClock
   readonly #options: FeedOptions
-  readonly #random: Random
   readonly #timers: TimerGroup
   readonly #outlet: Outlet
   readonly #budget: Budget
@@ -64,10 +64,9 @@ export class Feed {
   readonly #exchangeClock: ExchangeClock
   readonly #listing: ListingWatch
   readonly #ticker: Ticker
-  readonly #routes: readonly RouteSocket[]
+  readonly #routes: Routes
   readonly #abort = new AbortController()
   #share: number
-  #lastConnection = 0
   #started = false
 
   /** Throws FeedError where the endpoints are no URL or the share is no number of symbols. Opens nothing yet. */
@@ -76,7 +75,6 @@ export class Feed {
     const clock = options.clock ?? nodeClock
     const random = options.random ?? Math.random
     this.#options = options
-    this.#random = random
     this.#share = checkedShare(options.share ?? 1)
     this.#timers = new TimerGroup(options.timers ?? nodeTimers)
     this.receiveClock = new ReceiveClock(clock)
@@ -85,7 +83,8 @@ export class Feed {
     this.#budget = new Budget({
       clock,
       weightLimit: exchange.limits.weightPerMinute,
-      exchangeNowMs: () => (this.receiveClock.now() - (this.#exchangeClock.offset ?? 0)) / 1000,
+      share: () => this.#share,
+      exchangeNowMs: () => this.#exchangeClock.nowMs(),
       remember: (pausedUntilMs) => {
         const until = new Date(pausedUntilMs).toISOString()
         log.warn({ pausedUntilMs }, `the exchange asked for a pause: nothing is sent before ${until}`)
@@ -119,11 +118,20 @@ export class Feed {
     const put = (input: Input) => this.#put(input)
     this.#requests = new Requests({ ...shared, receiveClock, exchangeClock: this.#exchangeClock, put })
     this.#listing = new ListingWatch({ ...shared, onListing: (listing) => this.#onListing(listing) })
-    const onStall = (stalledMs: number) => this.#onStall(stalledMs)
+    const onStall = (stalledMs: number) => this.overload(stalledMs, 'loop')
     this.#ticker = new Ticker(clock, this.#timers, () => this.#onTick(), onStall)
-    this.#routes = this.#openRoutes(addresses.socket, clock)
-    const paused = (options.pausedUntilMs ?? 0) - clock.wallUs() / 1000
-    if (paused > 0) this.#budget.pause(paused)
+    this.#routes = new Routes({
+      ...shared,
+      streams: options.streams,
+      socketBase: addresses.socket,
+      // a route ends its own timers: those that drop sockets outlive the feed's
+      timers: options.timers ?? nodeTimers,
+      openSocket: options.openSocket ?? nodeSocket,
+      budget: this.#budget,
+      nowUs: () => this.#now(),
+      put,
+    })
+    if (options.pausedUntilMs !== undefined) this.#budget.resume(options.pausedUntilMs)
   }
 
   /** Connects, and begins to tick, to sample the exchange's clock and to ask for the listing. */
@@ -133,26 +141,60 @@ export class Feed {
     }
     this.#started = true
     this.#ticker.start()
-    for (const route of this.#routes) route.start()
+    this.#routes.start()
     this.#exchangeClock.start()
     this.#listing.start()
   }
 
   /**
-   * Asks for a snapshot, after the waits that the request and its failures call for. The outcome comes as inputs
-   * that carry the request's id: `refused`, or `sent` and then `response`.
+   * Asks the exchange, after the waits that the request and its failures call for. The outcome comes as inputs
+   * that carry the request's id: `refused`, or `sent` and then `response`. Throws FeedError where the exchange
+   * sends snapshots in band.
    */
-  fetch(request: SnapshotRequest, rank: Rank = 'join'): void {
-    if (!this.stopped) this.#requests.fetch(request, rank)
+  fetch(request: FetchRequest): void {
+    if (!this.stopped) this.#requests.fetch(request)
   }
 
-  /** Closes a connection and opens another one of its route. One that has ended is being replaced already. */
+  /** A request that has not left yet is dropped without a word; what is on its way is still answered. */
+  forget(request: number): void {
+    this.#requests.forget(request)
+  }
+
+  /**
+   * Closes a connection, and opens another one of its route where none is left. One that has ended is being
+   * replaced already.
+   */
   reconnect(connection: number, why: string): void {
-    if (this.#routes.some((route) => route.reconnect(connection, why))) return
-    this.#options.log.info(
-      { connection, why },
-      `connection ${connection} has ended already: no need to reconnect`,
+    this.#routes.close(connection, why)
+  }
+
+  /**
+   * Opens a second connection beside the open one of a route: once, without retries. It comes as `opened`, or
+   * the log says why not. When one of the two is lost the other one is the route's. Throws FeedError where the
+   * route is none of this capture.
+   */
+  openBeside(route: string): void {
+    this.#routes.openBeside(route)
+  }
+
+  /** Closes one of the two connections of a route; the other one goes on. The last one is replaced, as always. */
+  closeOne(connection: number, why: string): void {
+    this.#routes.close(connection, why)
+  }
+
+  /** Asks for the symbol's listing soon, at most once in five minutes. It comes as a `listing`. */
+  checkListing(why: string): void {
+    if (!this.stopped) this.#listing.check(why)
+  }
+
+  /** Hands on that this process stood still, or could not write, for so long. */
+  overload(stalledMs: number, what: OverloadInput['what']): void {
+    const fault = what === 'loop' ? 'stood still' : 'could not write'
+    this.#options.log.warn(
+      { stalledMs, what },
+      `this process ${fault} for ${stalledMs} ms: frames may be lost`,
     )
+    this.#put({ kind: 'overload', received: this.#now(), stalledMs, what })
   }
 
   /**
@@ -163,7 +205,7 @@ export class Feed {
     this.#outlet.close()
     this.#timers.close()
     this.#abort.abort()
-    await Promise.all(this.#routes.map((route) => route.stop()))
+    await this.#routes.stop()
   }
 
   get stopped(): boolean {
@@ -179,43 +221,12 @@ export class Feed {
     const offset = this.#exchangeClock.offset
     const paused = this.#budget.pausedMs
     return {
-      routes: this.#routes.map((route) => route.status()),
+      routes: this.#routes.status(),
       usedWeight: this.#budget.usedWeight,
       weightLimit: this.#budget.weightLimit,
       pausedUntil: paused === 0 ? 0 : this.#now() + Math.ceil(paused * 1000),
       clock: offset === undefined ? null : { offsetMs: offset / 1000 },
     }
-  }
-
-  #openRoutes(socketBase: string, clock: Clock): RouteSocket[] {
-    const { exchange, symbol, streams, timers, openSocket, log } = this.#options
-    return exchange.subscriptions(symbol, streams).map(
-      ({ route, path, hello }) =>
-        new RouteSocket({
-          route,
-          url: socketBase + path,
-          hello,
-          messageBytesMax: exchange.limits.messageBytesMax,
-          clock,
-          timers: timers ?? nodeTimers,
-          random: this.#random,
-          openSocket: openSocket ?? nodeSocket,
-          log,
-          nowUs: () => this.receiveClock.now(),
-          share: () => this.#share,
-          nextConnection: () => ++this.#lastConnection,
-          pausedMs: () => this.#budget.pausedMs,
-          events: {
-            opened: (connection, name) =>
-              this.#put({ kind: 'opened', received: this.#now(), connection, route: name }),
-            message: (connection, payload) =>
-              this.#put({ kind: 'message', received: this.#now(), connection, payload }),
-            closed: (connection, code, reason) =>
-              this.#put({ kind: 'closed', received: this.#now(), connection, code, reason }),
-            limited: (status, retryAfterMs) => this.#budget.limited(status, retryAfterMs),
-          },
-        }),
-    )
   }
 
   #onSample({ offset, rtt }: { readonly offset: number; readonly rtt: number }): void {
@@ -228,12 +239,8 @@ export class Feed {
   }
 
   #onTick(): void {
-    this.#put({ kind: 'tick', received: this.#now(), wallDistance: this.receiveClock.wallDistance() })
-  }
-
-  #onStall(stalledMs: number): void {
-    this.#options.log.warn({ stalledMs }, `this process stood still for ${stalledMs} ms: frames may be lost`)
-    this.#put({ kind: 'overload', received: this.#now(), stalledMs })
+    const wallDistance = this.receiveClock.wallDistance()
+    this.#put({ kind: 'tick', received: this.#now(), wallDistance, share: this.#share })
   }
 
   /** Where every input passes, its stamp taken just before. */
@@ -247,10 +254,10 @@ export class Feed {
 }
 
 function checkedShare(share: number): number {
-  if (Number.isFinite(share) && share >= 1) return share
+  if (Number.isSafeInteger(share) && share >= 1) return share
   throw new FeedError(
     'ShareInvalid',
-    `a share of ${share}: expected the number of symbols behind the address, from 1`,
+    `a share of ${share}: expected the number of symbols behind the address, a whole number from 1`,
   )
 }
 

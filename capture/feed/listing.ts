@@ -1,26 +1,34 @@
 import { type Exchange, type Listing, ProtocolError } from '../exchange/mod.ts'
-import { retryMs } from './backoff.ts'
+import { retryMs, spreadMs } from './backoff.ts'
+import type { Clock } from './clock.ts'
 import type { Gate } from './gate.ts'
 import type { FeedLog } from './log.ts'
 import type { Random, Timers } from './timers.ts'
 
 /** A symbol that does not trade is asked for again, in place. */
 const NOT_TRADING_EVERY_MS = 300_000
+/** Whoever wonders whether the symbol trades is answered no more often than this. */
+const CHECK_EVERY_MS_MIN = 300_000
 
 export interface ListingWatchOptions {
   readonly exchange: Exchange
   readonly symbol: string
   readonly gate: Gate
+  readonly clock: Clock
   readonly timers: Timers
   readonly random: Random
   readonly log: FeedLog
+  share(): number
   onListing(listing: Listing): void
 }
 
-/** Asks for the symbol's listing until it comes, and again while the symbol does not trade. */
+/** Asks for the symbol's listing until it comes, again while the symbol does not trade, and when told to. */
 export class ListingWatch {
   readonly #options: ListingWatchOptions
   #failures = 0
+  #asks = false
+  #checkedAtUs = Number.NEGATIVE_INFINITY
+  #cancelNext: () => void = () => {}
 
   constructor(options: ListingWatchOptions) {
     this.#options = options
@@ -30,16 +38,38 @@ export class ListingWatch {
     void this.#ask()
   }
 
+  /** Asks soon, unless it did so for this cause in the last five minutes. */
+  check(why: string): void {
+    const { clock, random, share, exchange, symbol, log } = this.#options
+    const now = clock.monotonicUs()
+    if (this.#asks || now - this.#checkedAtUs < CHECK_EVERY_MS_MIN * 1000) {
+      log.info({ why }, `the listing of ${symbol} was asked for not long ago: not again because ${why}`)
+      return
+    }
+    this.#checkedAtUs = now
+    log.info({ why }, `the listing of ${symbol} is asked for because ${why}`)
+    // an exchange that falls silent does so for all captures at once
+    this.#askAfter(spreadMs(share(), exchange.listing(symbol).weight, random))
+  }
+
+  /** There is one next time, whoever sets it. */
+  #askAfter(ms: number): void {
+    this.#cancelNext()
+    this.#cancelNext = this.#options.timers.after(ms, () => void this.#ask())
+  }
+
   async #ask(): Promise<void> {
-    const { timers, random, onListing } = this.#options
+    const { random, onListing } = this.#options
+    this.#asks = true
     const listing = await this.#fetch()
+    this.#asks = false
     if (listing === undefined) {
       this.#failures++
-      timers.after(retryMs(this.#failures, random), () => void this.#ask())
+      this.#askAfter(retryMs(this.#failures, random))
       return
     }
     this.#failures = 0
-    if (listing.status !== 'trading') timers.after(NOT_TRADING_EVERY_MS, () => void this.#ask())
+    if (listing.status !== 'trading') this.#askAfter(NOT_TRADING_EVERY_MS)
     onListing(listing)
   }
 

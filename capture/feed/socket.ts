@@ -1,24 +1,16 @@
-import { connectMs } from './backoff.ts'
+import type { Attempts, Caller } from './attempts.ts'
+import { connectMs, connectsAtOnce } from './backoff.ts'
 import type { Clock } from './clock.ts'
+import { CLOSE_NORMAL, Connection, type Loss } from './connection.ts'
 import type { FeedLog } from './log.ts'
 import { type Random, TimerGroup, type Timers } from './timers.ts'
-import { type OpenSocket, type RawSocket, type RawSocketEvents, reasonOf } from './transport.ts'
-
-const HANDSHAKE_MS_MAX = 10_000
-const PING_EVERY_MS = 10_000
-/** A ping timer later than this means that our own loop stalled: no evidence against the peer. */
-const PING_LATE_MS_MAX = 1_000
-/** How long a peer may take to answer our close before it is dropped. */
-const CLOSE_GRACE_MS = 1_000
-/** RFC 6455, 7.4.1: closed in order by us; ended without a close frame. */
-const CLOSE_NORMAL = 1000
-const CLOSE_ABNORMAL = 1006
+import { type OpenSocket, reasonOf } from './transport.ts'
 
 /** What a route tells of its connections. `closed` comes exactly once after each `opened`. */
 export interface RouteEvents {
   opened(connection: number, route: string): void
   message(connection: number, payload: Uint8Array): void
-  closed(connection: number, code: number, reason: string): void
+  closed(connection: number, loss: Loss): void
   /** The peer refused the connection for coming too often, and wants none for so long (0: did not say). */
   limited(status: number, retryAfterMs: number): void
 }
@@ -28,11 +20,14 @@ export interface RouteOptions {
   readonly url: string
   /** Messages to send once open. */
   readonly hello: readonly string[]
+  /** Without this route there is no book: it connects before others. */
+  readonly carriesBook: boolean
   readonly messageBytesMax: number
   readonly clock: Clock
   readonly timers: Timers
   readonly random: Random
   readonly openSocket: OpenSocket
+  readonly attempts: Attempts
   readonly events: RouteEvents
   readonly log: FeedLog
   /** Receive time, for status. */
@@ -50,36 +45,32 @@ export interface RouteStatus {
   readonly state: 'open' | 'connecting'
   /** Since when it is in its state, receive time in microseconds. */
   readonly since: number
-  /** The open connection's number; 0 while connecting. */
-  readonly connection: number
+  /** Its open connections, at most two; `since` is when each opened, receive time in microseconds. */
+  readonly open: readonly { readonly connection: number; readonly since: number }[]
   /** Why the last connection ended or could not be made; empty before the first loss. */
   readonly why: string
   /** Attempts of this run that did not open. */
   readonly failures: number
 }
 
-/** One attempt or connection; `number` is 0 until it has opened. */
-interface Attempt {
-  number: number
-  raw: RawSocket | undefined
-  awaitsPong: boolean
-  cancelPing: () => void
-}
-
 /**
- * One route of a capture: a socket that is replaced whenever it is lost, for ever. Holds at most one connection;
- * a lost one is numbered no more, and whatever its socket still says is dropped.
+ * One route of a capture: a socket that is replaced whenever it is lost, for ever. While it is open a second one
+ * may be opened beside it, once, without retries; whichever is left is the route's one.
  */
-export class RouteSocket {
+export class RouteSocket implements Caller {
+  readonly carriesBook: boolean
+  lastTryUs = Number.NEGATIVE_INFINITY
   readonly #options: RouteOptions
   readonly #timers: TimerGroup
-  /** Sockets that were closed by us and have not ended yet, with the timer that drops them. */
-  readonly #leaving = new Map<Attempt, () => void>()
-  #current: Attempt | undefined
+  /** Connections that were closed by us and whose sockets have not ended yet. */
+  readonly #leaving = new Set<Connection>()
+  #first: Connection | undefined
+  /** Only while the first one is open. */
+  #second: Connection | undefined
+  #waits = false
   /** Attempts since data last came. */
   #fruitless = 0
   #failures = 0
-  #lastTryUs = Number.NEGATIVE_INFINITY
   #since: number
   #why = ''
   #stopped = false
@@ -87,36 +78,62 @@ export class RouteSocket {
 
   constructor(options: RouteOptions) {
     this.#options = options
+    this.carriesBook = options.carriesBook
     this.#timers = new TimerGroup(options.timers)
     this.#since = options.nowUs()
+    options.attempts.add(this)
   }
 
+  get name(): string {
+    return this.#options.route
+  }
+
+  get isOpen(): boolean {
+    return this.#first?.isOpen === true
+  }
+
+  /** Connects at once, unless there is a pause: whoever starts many captures spreads their starts. */
   start(): void {
-    this.#connectLater()
+    if (this.#options.pausedMs() > 0) this.#connectLater()
+    else this.#first = this.#connect()
   }
 
-  /** Closes the connection if it is this route's open one, and opens another. False where it is not. */
-  reconnect(connection: number, why: string): boolean {
-    const attempt = this.#current
-    if (this.#stopped || attempt === undefined || attempt.number === 0 || attempt.number !== connection)
-      return false
-    this.#current = undefined
-    this.#leave(attempt)
-    this.#lose(attempt, CLOSE_NORMAL, why)
+  /** Opens a second connection beside the open one, or says in the log why not. It is tried once. */
+  openBeside(): void {
+    const { route, log, attempts, pausedMs } = this.#options
+    const why = this.#stopped
+      ? 'the feed was stopped'
+      : !this.isOpen
+        ? 'it has no open one'
+        : this.#second !== undefined
+          ? 'it has two already'
+          : pausedMs() > 0
+            ? 'the exchange asked for a pause'
+            : attempts.barredMs(this) > 0
+              ? 'the attempts that this capture has in five minutes are used up'
+              : undefined
+    if (why !== undefined) log.info({ route }, `${route}: no second connection is opened: ${why}`)
+    else this.#second = this.#connect(true)
+  }
+
+  /** Closes an open connection of this route; where no other one is left, another is opened. False where not its. */
+  close(number: number, why: string): boolean {
+    const connection = [this.#first, this.#second].find((own) => own?.isOpen && own.number === number)
+    if (this.#stopped || connection === undefined) return false
+    connection.close()
+    this.#lost(connection, { code: CLOSE_NORMAL, reason: why, silent: false })
     return true
   }
 
-  /** Closes for good. Resolves when no socket is left; the `closed` of an open connection comes at once. */
+  /** Closes for good. Resolves when no socket is left; the `closed` of open connections come at once. */
   stop(): Promise<void> {
-    const attempt = this.#current
     if (!this.#stopped) {
       this.#stopped = true
       this.#timers.close()
-      if (attempt !== undefined) {
-        this.#current = undefined
-        this.#leave(attempt)
-        if (attempt.number !== 0) this.#options.events.closed(attempt.number, CLOSE_NORMAL, 'stopped')
-      }
+      const own = [this.#first, this.#second]
+      this.#first = undefined
+      this.#second = undefined
+      for (const connection of own) if (connection !== undefined) this.#leave(connection)
     }
     if (this.#leaving.size === 0) return Promise.resolve()
     const before = this.#onLeft
@@ -129,156 +146,123 @@ export class RouteSocket {
   }
 
   status(): RouteStatus {
-    const connection = this.#current?.number ?? 0
     return {
       route: this.#options.route,
-      state: connection === 0 ? 'connecting' : 'open',
+      state: this.isOpen ? 'open' : 'connecting',
       since: this.#since,
-      connection,
+      open: [this.#first, this.#second].flatMap((own) =>
+        own?.isOpen ? [{ connection: own.number, since: own.openedAt }] : [],
+      ),
       why: this.#why,
       failures: this.#failures,
     }
   }
 
   #connectLater(): void {
-    // whoever heard of a loss may have stopped the feed
-    if (this.#stopped) return
-    const { clock, share, random, pausedMs } = this.#options
-    const sinceLastTryMs = (clock.monotonicUs() - this.#lastTryUs) / 1000
+    // whoever heard of a loss may have stopped the feed, or lost the other connection as well
+    if (this.#stopped || this.#waits || this.#first !== undefined) return
+    const { clock, share, random, attempts, pausedMs } = this.#options
     const paused = pausedMs()
-    const fruitless = paused > 0 ? Math.max(1, this.#fruitless) : this.#fruitless
-    const waitMs = paused + connectMs(fruitless, sinceLastTryMs, share(), random)
-    if (waitMs === 0 && fruitless === 0) {
-      this.#connect()
+    const barred = Math.max(0, attempts.barredMs(this) - paused)
+    const sinceLastTryMs = (clock.monotonicUs() - this.lastTryUs) / 1000
+    const atOnce = paused === 0 && barred === 0 && connectsAtOnce(this.#fruitless, sinceLastTryMs, share())
+    const waitMs = atOnce
+      ? attempts.holdMs(this)
+      : paused + connectMs(this.#fruitless, barred, share(), random)
+    if (waitMs === 0) {
+      this.#first = this.#connect()
       return
     }
+    this.#waits = true
     this.#timers.after(waitMs, () => {
-      // a pause may have begun while this waited
-      if (pausedMs() > 0) this.#connectLater()
-      else this.#connect()
+      this.#waits = false
+      // a pause may have begun while this waited, or the other route may have taken the attempt
+      if (pausedMs() > 0 || attempts.barredMs(this) > 0) this.#connectLater()
+      else this.#first = this.#connect()
     })
   }
 
-  #connect(): void {
-    const { url, messageBytesMax, openSocket, clock } = this.#options
-    this.#lastTryUs = clock.monotonicUs()
+  /** Starts an attempt. Undefined where not even that was possible, which is a failure like any other. */
+  #connect(beside = false): Connection | undefined {
+    const { clock, attempts, timers } = this.#options
+    this.lastTryUs = clock.monotonicUs()
     this.#fruitless++
-    const attempt: Attempt = { number: 0, raw: undefined, awaitsPong: false, cancelPing: () => {} }
-    this.#current = attempt
+    attempts.made()
     try {
-      const limits = { messageBytesMax, handshakeMs: HANDSHAKE_MS_MAX }
-      attempt.raw = openSocket(url, limits, this.#eventsOf(attempt))
+      return new Connection(
+        { ...this.#options, timers: this.#timers, lastTimers: timers },
+        {
+          opened: (connection) => this.#opened(connection),
+          message: (connection, payload) => {
+            this.#fruitless = 0
+            this.#options.events.message(connection.number, payload)
+          },
+          lost: (connection, loss) => this.#lost(connection, loss),
+          failed: (connection, why, status, retryAfterMs) =>
+            this.#failed(connection === this.#second, why, status, retryAfterMs),
+          gone: (connection) => this.#left(connection),
+        },
+      )
     } catch (error) {
-      // no socket came into being: the same as one that did not open, counted and tried again
-      this.#failed(attempt, reasonOf(error), 0, 0)
+      this.#failed(beside, reasonOf(error), 0, 0)
+      return undefined
     }
   }
 
-  /** What an ended attempt still says is dropped: its `closed` is out. */
-  #eventsOf(attempt: Attempt): RawSocketEvents {
-    const { message } = this.#options.events
-    return {
-      open: () => {
-        if (attempt === this.#current) this.#opened(attempt)
-      },
-      message: (payload) => {
-        if (attempt !== this.#current) return
-        this.#fruitless = 0
-        message(attempt.number, payload)
-      },
-      pong: () => {
-        attempt.awaitsPong = false
-      },
-      closed: (code, reason) => {
-        if (attempt === this.#current) this.#lose(attempt, code, reason)
-        this.#left(attempt)
-      },
-      failed: (why, status, retryAfterMs) => {
-        if (attempt === this.#current) this.#failed(attempt, why, status, retryAfterMs)
-        this.#left(attempt)
-      },
-    }
-  }
-
-  #opened(attempt: Attempt): void {
+  #opened(connection: Connection): void {
     const { route, hello, events, log, nextConnection, nowUs } = this.#options
-    attempt.number = nextConnection()
-    this.#since = nowUs()
-    this.#pingLater(attempt)
-    for (const text of hello) attempt.raw?.send(text)
-    log.info({ route, connection: attempt.number }, `${route}: connection ${attempt.number} is open`)
-    events.opened(attempt.number, route)
+    connection.number = nextConnection()
+    connection.openedAt = nowUs()
+    if (connection === this.#first) this.#since = connection.openedAt
+    for (const text of hello) connection.send(text)
+    const beside = connection === this.#second ? ' beside the open one' : ''
+    log.info(
+      { route, connection: connection.number },
+      `${route}: connection ${connection.number} is open${beside}`,
+    )
+    events.opened(connection.number, route)
   }
 
-  #failed(attempt: Attempt, why: string, status: number, retryAfterMs: number): void {
+  #failed(beside: boolean, why: string, status: number, retryAfterMs: number): void {
     const { route, url, log, events } = this.#options
-    if (attempt === this.#current) this.#current = undefined
+    if (beside) this.#second = undefined
+    else this.#first = undefined
     this.#failures++
     this.#why = why
-    log.warn(
-      { route, failures: this.#failures },
-      `${route}: cannot connect to ${url}: ${why}; it is tried again`,
-    )
+    const next = beside
+      ? 'it was to be a second connection, and is not tried again by itself'
+      : 'it is tried again'
+    log.warn({ route, failures: this.#failures }, `${route}: cannot connect to ${url}: ${why}; ${next}`)
     if (status === 429 || status === 418) events.limited(status, retryAfterMs)
     this.#connectLater()
   }
 
-  /** The connection is gone: says so once, then tries anew. */
-  #lose(attempt: Attempt, code: number, reason: string): void {
+  /** An open connection is gone: says so once. The other one takes its place, or a new one is tried. */
+  #lost(connection: Connection, loss: Loss): void {
     const { route, events, log, nowUs } = this.#options
-    attempt.cancelPing()
-    // from here on whatever the socket still says is dropped
-    this.#current = undefined
-    this.#since = nowUs()
-    this.#why = reason === '' ? `closed with code ${code}` : reason
-    const number = attempt.number
-    log.warn({ route, connection: number, code }, `${route}: connection ${number} ended: ${this.#why}`)
-    events.closed(number, code, reason)
+    if (connection === this.#first) this.#first = this.#second
+    this.#second = undefined
+    if (!this.isOpen) this.#since = nowUs()
+    if (!connection.isGone) this.#leaving.add(connection)
+    this.#why = loss.reason === '' ? `closed with code ${loss.code}` : loss.reason
+    const { number } = connection
+    log.warn(
+      { route, connection: number, code: loss.code },
+      `${route}: connection ${number} ended: ${this.#why}`,
+    )
+    events.closed(number, loss)
     this.#connectLater()
   }
 
-  /** Each ping must be answered before the next one is due. */
-  #pingLater(attempt: Attempt): void {
-    const { clock } = this.#options
-    const dueUs = clock.monotonicUs() + PING_EVERY_MS * 1000
-    attempt.cancelPing = this.#timers.after(PING_EVERY_MS, () => {
-      if (attempt !== this.#current) return
-      const lateMs = (clock.monotonicUs() - dueUs) / 1000
-      if (attempt.awaitsPong && lateMs < PING_LATE_MS_MAX) {
-        this.#current = undefined
-        this.#drop(attempt)
-        this.#lose(attempt, CLOSE_ABNORMAL, 'no pong')
-        return
-      }
-      attempt.awaitsPong = true
-      attempt.raw?.ping()
-      this.#pingLater(attempt)
-    })
+  #leave(connection: Connection): void {
+    const { number, isOpen } = connection
+    this.#leaving.add(connection)
+    connection.close()
+    if (isOpen) this.#options.events.closed(number, { code: CLOSE_NORMAL, reason: 'stopped', silent: false })
   }
 
-  /** Closes in order, and drops the socket if the peer does not answer. Its timer outlives `stop`. */
-  #leave(attempt: Attempt): void {
-    attempt.cancelPing()
-    if (attempt.number === 0) {
-      this.#drop(attempt)
-      return
-    }
-    this.#leaving.set(
-      attempt,
-      this.#options.timers.after(CLOSE_GRACE_MS, () => attempt.raw?.terminate()),
-    )
-    attempt.raw?.close(CLOSE_NORMAL, '')
-  }
-
-  #drop(attempt: Attempt): void {
-    if (attempt.raw === undefined) return
-    this.#leaving.set(attempt, () => {})
-    attempt.raw.terminate()
-  }
-
-  #left(attempt: Attempt): void {
-    this.#leaving.get(attempt)?.()
-    this.#leaving.delete(attempt)
+  #left(connection: Connection): void {
+    this.#leaving.delete(connection)
     if (this.#leaving.size === 0) this.#onLeft?.()
   }
 }

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { connectMs, growthMs, retryMs, spreadMs } from '../../capture/feed/backoff.ts'
+import {
+  connectMs,
+  connectsAtOnce,
+  fetchMs,
+  growthMs,
+  retryMs,
+  spreadMs,
+} from '../../capture/feed/backoff.ts'
 import { Budget } from '../../capture/feed/budget.ts'
 import type { RestResult } from '../../capture/feed/rest.ts'
 import { retryAfterMs } from '../../capture/feed/transport.ts'
@@ -8,12 +15,13 @@ import { ManualTime } from './manual-time.ts'
 
 const START_MS = Date.UTC(2026, 10, 22, 12, 0, 10)
 
-function setUp(aheadMs = 0): { time: ManualTime; budget: Budget; remembered: number[] } {
+function setUp(aheadMs = 0, share = 1): { time: ManualTime; budget: Budget; remembered: number[] } {
   const time = new ManualTime(START_MS)
   const remembered: number[] = []
   const budget = new Budget({
     clock: time,
     weightLimit: 2400,
+    share: () => share,
     exchangeNowMs: () => time.wallUs() / 1000 + aheadMs,
     remember: (until) => remembered.push(until),
   })
@@ -40,6 +48,32 @@ test('weight: an answer without the header counts its own weight as used', () =>
   budget.sent(20)
   budget.answered(20, answer(-1, 0))
   assert.equal(budget.usedWeight, 20)
+})
+
+test('weight: an answer without the header counts for all behind the address, no answer for this capture alone', () => {
+  const { budget } = setUp(0, 64)
+  budget.sent(5)
+  budget.answered(5, answer(-1, 500))
+  assert.equal(budget.usedWeight, 320)
+  budget.sent(5)
+  budget.answered(5, answer(-1, 0))
+  assert.equal(budget.usedWeight, 325)
+  budget.sent(1)
+  budget.answered(1, answer(44))
+  assert.equal(budget.usedWeight, 44)
+})
+
+test('weight: at once is for what all behind the address could do at once, besides a look at the clock', () => {
+  const { budget } = setUp(0, 64)
+  assert.equal(budget.affords(5, 'join'), true)
+  budget.sent(1)
+  budget.answered(1, answer(2_160 - 64 * 6 + 1))
+  assert.equal(budget.affords(5, 'join'), false)
+  assert.equal(budget.affords(2, 'proof'), false)
+  const alone = setUp().budget
+  alone.sent(1)
+  alone.answered(1, answer(2_155))
+  assert.equal(alone.affords(5, 'join'), true)
 })
 
 test('weight: each rank is refused at its share of the limit, its own weight included', () => {
@@ -79,7 +113,13 @@ test('weight: when a probe moves our idea of the clock by an hour, the wait for 
   const time = new ManualTime(START_MS)
   let ahead = 3_600_000
   const exchangeNowMs = () => time.wallUs() / 1000 + ahead
-  const budget = new Budget({ clock: time, weightLimit: 2400, exchangeNowMs, remember: () => {} })
+  const budget = new Budget({
+    clock: time,
+    weightLimit: 2400,
+    share: () => 1,
+    exchangeNowMs,
+    remember: () => {},
+  })
   budget.sent(1)
   budget.answered(1, answer(2_400))
   ahead = 0
@@ -132,13 +172,37 @@ test('waits: grow from 1 s to 60 s, are spread by share and weight, and the firs
   assert.equal(retryMs(3, half), 2_000)
   assert.equal(spreadMs(64, 20, half), 31_500)
   assert.equal(spreadMs(1, 20, half), 0, 'alone behind its address')
-  assert.equal(connectMs(0, 10_000, 1, half), 0)
-  assert.equal(connectMs(1, 10_000, 2, half), (1_000 + 5_000) / 2)
+  assert.equal(connectsAtOnce(0, 10_000, 1), true)
+  assert.equal(connectMs(1, 0, 2, half), (1_000 + 5_000) / 2)
+})
+
+test('waits: a request waits for nothing, for its share, or to be widened in ten seconds or its share', () => {
+  const whole = () => 1
+  assert.equal(fetchMs('none', 256, 20, whole), 0)
+  assert.equal(fetchMs('share', 5, 20, whole), 4_000)
+  assert.equal(fetchMs('widen', 5, 20, whole), 10_000)
+  assert.equal(fetchMs('widen', 256, 20, whole), 255_000)
+  assert.equal(
+    fetchMs('widen', 1, 20, () => 0.25),
+    2_500,
+  )
 })
 
 test('waits: a peer that sends data and hangs up at once is not called in a tight loop', () => {
+  assert.equal(connectsAtOnce(0, 200, 1), false)
   assert.equal(
-    connectMs(0, 200, 1, () => 1),
+    connectMs(0, 0, 1, () => 1),
     3_500,
+  )
+})
+
+test('waits: who may not connect for a while comes after it, spread a little', () => {
+  assert.equal(
+    connectMs(1, 300_000, 256, () => 0),
+    300_000,
+  )
+  assert.equal(
+    connectMs(1, 300_000, 256, () => 1),
+    365_000,
   )
 })

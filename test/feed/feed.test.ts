@@ -5,6 +5,7 @@ import { Feed, FeedError, type FeedOptions } from '../../capture/feed/mod.ts'
 import type { Input } from '../../capture/session/mod.ts'
 import { keptLog, type LocalExchange, listingBody, reply, startExchange, until } from './local-exchange.ts'
 import { ManualTime } from './manual-time.ts'
+import { ask } from './memory-feed.ts'
 
 const DEPTH = '/fapi/v1/depth'
 const TIME = '/fapi/v1/time'
@@ -125,7 +126,7 @@ test('ticks: once a second with the distance to the wall clock, and a stall is t
   const beats = inputs.filter((input) => input.kind === 'tick' || input.kind === 'overload')
   assert.deepEqual(
     beats.map((input) => (input.kind === 'tick' ? input.wallDistance : input)),
-    [0, { kind: 'overload', received: beats[1].received, stalledMs: 3_500 }, 400_000],
+    [0, { kind: 'overload', received: beats[1].received, stalledMs: 3_500, what: 'loop' }, 400_000],
   )
 })
 
@@ -175,7 +176,7 @@ test('listing: a symbol that does not trade is asked for again after five minute
 test('fetch: sent, then the response with status, weight and body', async () => {
   await started()
   exchange.answers.set(DEPTH, (_, response) => reply(response, '{"lastUpdateId":1}', 120))
-  feed.fetch({ id: 3, limit: 50, attempt: 0, spread: false })
+  feed.fetch(ask({ id: 3 }))
   await answered(3)
   const [sent, response] = inputs.slice(-2)
   assert.deepEqual([sent.kind, response.kind], ['sent', 'response'])
@@ -191,13 +192,13 @@ test('fetch: sent, then the response with status, weight and body', async () => 
 test('fetch: a spread request waits for its share of the weight, a failed one the longer the more it failed', async () => {
   await started()
   feed.setShare(4)
-  feed.fetch({ id: 1, limit: 50, attempt: 0, spread: true })
+  feed.fetch(ask({ id: 1, wait: 'share' }))
   time.advance(299)
   assert.equal(of('sent').length, 0)
   time.advance(1) // 3 others of weight 2 at 20 a second
   assert.equal(of('sent').length, 1)
-  feed.fetch({ id: 2, limit: 50, attempt: 4, spread: false })
-  time.advance(7_999)
+  feed.fetch(ask({ id: 2, attempt: 4 }))
+  time.advance(8_299) // what failed for one may have failed for all: its share again, besides 8 s
   assert.equal(of('sent').length, 1)
   time.advance(1)
   assert.equal(of('sent').length, 2)
@@ -211,26 +212,26 @@ test('weight: a costly request renews an old header first, and the header decide
   exchange.answers.set(TIME, (_, response) =>
     reply(response, JSON.stringify({ serverTime: Date.now() }), 2_150),
   )
-  feed.fetch({ id: 9, limit: 1000, attempt: 0, spread: false })
+  feed.fetch(ask({ id: 9, limit: 1000 }))
   await until(() => of('refused').length === 1, 'the refusal')
   const [refused] = of('refused')
   assert.deepEqual([refused.request, refused.why], [9, 'weight'])
   assert.ok(refused.until > refused.received && refused.until < refused.received + 65_000_000)
   assert.equal(exchange.asked.filter((path) => path === TIME).length, probes + 1)
   assert.ok(!exchange.asked.some((path) => path.startsWith(DEPTH)))
-  feed.fetch({ id: 10, limit: 50, attempt: 0, spread: false })
+  feed.fetch(ask({ id: 10 }))
   await answered(10)
 })
 
 test('weight: the rank decides how much may be used', async () => {
   await started()
   exchange.answers.set(DEPTH, (_, response) => reply(response, '{}', 1_500))
-  feed.fetch({ id: 1, limit: 50, attempt: 0, spread: false })
+  feed.fetch(ask({ id: 1 }))
   await answered(1)
-  feed.fetch({ id: 2, limit: 50, attempt: 0, spread: false }, 'audit')
+  feed.fetch(ask({ id: 2, rank: 'audit' }))
   await until(() => of('refused').length === 1, 'the refusal')
   assert.equal(of('refused')[0].request, 2)
-  feed.fetch({ id: 3, limit: 50, attempt: 0, spread: false }, 'proof')
+  feed.fetch(ask({ id: 3, rank: 'proof' }))
   await answered(3)
 })
 
@@ -243,7 +244,7 @@ for (const status of [429, 418]) {
       response.setHeader('retry-after', '90')
       reply(response, '{}', 2_401, status)
     })
-    feed.fetch({ id: 1, limit: 50, attempt: 0, spread: false })
+    feed.fetch(ask({ id: 1 }))
     await answered(1)
     const [response] = of('response')
     assert.equal(response.status, status)
@@ -251,7 +252,7 @@ for (const status of [429, 418]) {
     assert.deepEqual(remembered, [time.wallUs() / 1000 + 90_000])
     exchange.answers.clear()
     const asked = exchange.asked.length
-    feed.fetch({ id: 2, limit: 50, attempt: 0, spread: false })
+    feed.fetch(ask({ id: 2 }))
     await until(() => of('refused').length === 1, 'the refusal')
     assert.deepEqual(
       of('refused').map(({ request, why }) => [request, why]),
@@ -267,7 +268,7 @@ for (const status of [429, 418]) {
     assert.equal(exchange.sockets.length, 2)
     assert.notEqual(feed.status().pausedUntil, 0)
     time.advance(1_000)
-    feed.fetch({ id: 3, limit: 50, attempt: 0, spread: false })
+    feed.fetch(ask({ id: 3 }))
     await answered(3)
     time.advance(10_000)
     await until(() => of('opened').length === 4, 'both routes again')
@@ -277,7 +278,7 @@ for (const status of [429, 418]) {
 test('limits: a pause that an earlier process was given holds for this one', async () => {
   feed = makeFeed({ pausedUntilMs: time.wallUs() / 1000 + 20_000 })
   feed.start()
-  feed.fetch({ id: 1, limit: 50, attempt: 0, spread: false })
+  feed.fetch(ask({ id: 1 }))
   await until(() => of('refused').length === 1, 'the refusal')
   assert.equal(of('refused')[0].why, 'rate_limited')
   time.advance(19_999)
@@ -298,7 +299,7 @@ test('no re-entrance: what is asked for while an input is handled comes out afte
     depth++
     deepest = Math.max(deepest, depth)
     if (input.kind === 'message') {
-      feed.fetch({ id: 1, limit: 50, attempt: 0, spread: false })
+      feed.fetch(ask({ id: 1 }))
       feed.reconnect(input.connection, 'stale')
       assert.equal(inputs.at(-1), input)
     }
@@ -328,15 +329,15 @@ test('reconnect: the connection is replaced under a new number', async () => {
 test('stop: the closed of open sockets are the last inputs, also when it is called while one is handled', async () => {
   await started()
   exchange.answers.set(DEPTH, () => {})
-  feed.fetch({ id: 1, limit: 50, attempt: 0, spread: false })
+  feed.fetch(ask({ id: 1 }))
   await until(() => exchange.asked.at(-1)?.startsWith(DEPTH) === true, 'the request')
   onInput = (input) => {
     if (input.kind !== 'tick') return
-    feed.fetch({ id: 2, limit: 5, attempt: 0, spread: false })
+    feed.fetch(ask({ id: 2, limit: 5 }))
     void feed.stop()
   }
   time.advance(1_000)
-  feed.fetch({ id: 3, limit: 5, attempt: 0, spread: false })
+  feed.fetch(ask({ id: 3, limit: 5 }))
   for (const socket of exchange.sockets) socket.send('late')
   const ended = () => exchange.sockets.every((socket) => socket.readyState === socket.CLOSED)
   await until(ended, 'both sockets to end')

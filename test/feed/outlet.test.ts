@@ -3,13 +3,14 @@ import { test } from 'node:test'
 import { Outlet } from '../../capture/feed/outlet.ts'
 import type { Input } from '../../capture/session/mod.ts'
 
-const tick = (received: number): Input => ({ kind: 'tick', received, wallDistance: 0 })
+const tick = (received: number): Input => ({ kind: 'tick', received, wallDistance: 0, share: 1 })
 const closed = (received: number): Input => ({
   kind: 'closed',
   received,
   connection: 1,
   code: 1000,
   reason: '',
+  silent: false,
 })
 
 test('outlet: inputs that arise while one is handled follow it, in the order of arising', () => {

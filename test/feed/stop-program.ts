@@ -2,6 +2,15 @@
 import { exchangeByName } from '../../capture/exchange/mod.ts'
 import { Feed } from '../../capture/feed/mod.ts'
 
+const ASK = {
+  what: 'snapshot',
+  limit: 50,
+  limitWhenBusy: 50,
+  rank: 'join',
+  wait: 'none',
+  attempt: 0,
+} as const
+
 let messages = 0
 const feed = new Feed({
   exchange: exchangeByName('BinanceUsdm'),
@@ -11,8 +20,7 @@ const feed = new Feed({
   log: { info: () => {}, warn: () => {} },
   onInput: (input) => {
     process.stdout.write(`${input.kind} `)
-    if (input.kind === 'message' && ++messages === 2)
-      feed.fetch({ id: 1, limit: 50, attempt: 0, spread: false })
+    if (input.kind === 'message' && ++messages === 2) feed.fetch({ ...ASK, id: 1 })
     if (input.kind === 'sent' || (input.kind === 'tick' && messages === 0)) void feed.stop()
   },
 })
