@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { Client, recordingPath, rest, until, withoutRecordings } from './client.ts'
-import { Faults, parseFaults } from './faults.ts'
+import { parseFaults } from './faults/mod.ts'
 import { type Sim, type SimOptions, startSim } from './mod.ts'
 
 const skip = withoutRecordings()
@@ -196,23 +196,19 @@ test('inject: a fault fires at once, and waits for someone to feel it', async ()
   assert.throws(() => sim.inject('drop:XRPUSDT@0'), { code: 'wrong_call' })
 })
 
-test('faults: each armed one takes a batch of its own, of its own symbol', () => {
-  const announced: string[] = []
-  const stage = { cut: () => 0, lastDepthId: () => 0n }
-  const faults = new Faults([], stage, (plan, id) => announced.push(`${plan.kind} ${id}`))
-  for (const plan of parseFaults('drop:A@0,drop:A@0')) faults.inject(plan)
-  const passes = [1n, 2n, 3n].map(
-    (lastId) => faults.mayPass('B', { lastId }) && faults.mayPass('A', { lastId }),
-  )
-  assert.deepEqual(passes, [false, false, true])
-  assert.deepEqual(announced, ['drop 1', 'drop 2'])
-})
-
 test('faults: the list is read, and each mistake is named', () => {
-  assert.deepEqual(parseFaults('drop:ETHUSDT@8, cut:BTCUSDT/market@1.5'), [
-    { kind: 'drop', symbol: 'ETHUSDT', route: 'public', afterMs: 8000 },
-    { kind: 'cut', symbol: 'BTCUSDT', route: 'market', afterMs: 1500 },
-  ])
+  assert.deepEqual(
+    parseFaults(
+      'drop:ETHUSDT@8, cut:BTCUSDT/market@1.5,skew:*=-750@3,silence:X/market@1+60,rest_5xx:X/any=503@2',
+    ),
+    [
+      { kind: 'drop', symbol: 'ETHUSDT', route: 'public', afterMs: 8000 },
+      { kind: 'cut', symbol: 'BTCUSDT', route: 'market', afterMs: 1500 },
+      { kind: 'skew', symbol: '*', route: 'any', afterMs: 3000, value: -750 },
+      { kind: 'silence', symbol: 'X', route: 'market', afterMs: 1000, durationMs: 60_000 },
+      { kind: 'rest_5xx', symbol: 'X', route: 'any', afterMs: 2000, value: 503 },
+    ],
+  )
   assert.deepEqual(parseFaults(''), [])
   for (const text of [
     'drop',
@@ -221,8 +217,17 @@ test('faults: the list is read, and each mistake is named', () => {
     'melt:X@1',
     'toString:X@1',
     'drop:X/market@1',
+    'drop:X=3@1',
     'cut:X/private@1',
+    'silence_mark:X/market@1',
+    'silence:X@1+',
   ]) {
     assert.throws(() => parseFaults(text), { code: 'wrong_call' }, text)
   }
+})
+
+test('faults: what a recording cannot do is refused', { skip }, async () => {
+  const sim = await start({ recording: recordingPath('alts-2021-07-22'), speed: 1000 })
+  assert.throws(() => sim.inject('empty_side:SUSHIUSDT@0'), { code: 'wrong_call' })
+  sim.inject('garbage:SUSHIUSDT@0')
 })

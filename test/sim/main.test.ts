@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { Client, recordingPath, until, withoutRecordings } from './client.ts'
-import { startSim } from './mod.ts'
+import { SimError, startSim } from './mod.ts'
+import { parseOptions } from './options.ts'
 
 const skip = withoutRecordings()
 const MAIN = join(import.meta.dirname, 'main.ts')
@@ -85,7 +86,9 @@ test('stdout: the first line, then a line an event; SIGTERM ends in order', { sk
 })
 
 test('generated: SIGINT ends in order', async () => {
-  const run = new Run(['--seed', '4', '--symbols', 'BTCUSDT,ETHUSDT', '--rate', '50'])
+  const run = new Run([
+    ...'--seed 4 --symbols BTCUSDT,ETHUSDT --rate 50 --profile thin,ETHUSDT=tiny'.split(' '),
+  ])
   await until('the first line', () => run.stdout.includes('\n'))
   const [first] = run.lines()
   assert.deepEqual(first?.symbols, ['BTCUSDT', 'ETHUSDT'])
@@ -116,6 +119,9 @@ test('wrong calls get one clear sentence and exit 2', async () => {
     [[...market, '--faults', 'melt:BTCUSDT@1'], /no known kind/],
     [[...market, '--faults', 'drop:XRPUSDT@1'], /not simulated/],
     [[...market, '--speed', '3'], /makes no sense/],
+    [[...market, '--profile', 'huge'], /no market profile "huge"/],
+    [[...market, '--profile', 'XRPUSDT=thin'], /not among --symbols/],
+    [[...market, '--forget', '0'], /--forget is "0"/],
     [[...market, '--port', '70000'], /--port is "70000"/],
     [[...market, '--port', String(other.port)], /Port \d+ is in use/],
     [['--recording', join(directory, 'none.gz')], /cannot be read/],
@@ -130,16 +136,22 @@ test('wrong calls get one clear sentence and exit 2', async () => {
     [['--recording', 'x', '--speed', '0'], /--speed is "0"/],
     [['--recording', 'x', '--seed', '1'], /makes no sense/],
   ]
-  // A few at a time: each is a process.
-  for (let at = 0; at < cases.length; at += 3) {
-    const runs = cases.slice(at, at + 3).map(([args, wanted]) => ({ run: new Run(args), args, wanted }))
-    for (const { run, args, wanted } of runs) {
-      await until(`exit of ${args.join(' ')}`, () => run.code !== undefined)
-      assert.equal(run.code, 2, `${args.join(' ')}: ${run.stderr}`)
-      assert.match(run.stderr, wanted)
-      assert.equal(run.stderr.trim().split('\n').length, 1, run.stderr)
-      assert.equal(run.stdout, '')
+  for (const [args, wanted] of cases) {
+    // What the program does, without a process for each.
+    const call = async () => {
+      const options = parseOptions(args)
+      if (options !== 'help') await (await startSim(options)).stop()
     }
+    await assert.rejects(call, (thrown) => {
+      assert.ok(thrown instanceof SimError, String(thrown))
+      assert.match(thrown.message, wanted)
+      assert.ok(!thrown.message.includes('\n'), 'one sentence')
+      return true
+    })
   }
+  const run = new Run(['--seed', '1'])
+  await until('the exit', () => run.code !== undefined)
+  assert.deepEqual([run.code, run.stdout], [2, ''])
+  assert.match(run.stderr, /^sim: Say what to simulate.*\n$/)
   await other.stop()
 })

@@ -1,8 +1,9 @@
 /** `npm run sim --`: runs one simulated exchange until it is told to stop. */
 import { EXIT_DRAINED, EXIT_INTERNAL_ERROR, EXIT_WRONG_CALL } from '../../api/reasons.ts'
+import type { SimEvent } from './core/mod.ts'
 import { messageOf, SimError } from './errors.ts'
 import { help, parseOptions } from './options.ts'
-import { type SimEvent, startSim } from './sim.ts'
+import { startSim } from './sim.ts'
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2))

@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Batch, Batcher, type Change, History, Market, profileOf, Random, wire } from './market/mod.ts'
+import {
+  type Batch,
+  Batcher,
+  type Change,
+  History,
+  Market,
+  PROFILES,
+  type ProfileName,
+  profileOf,
+  profileSettings,
+  Random,
+  wire,
+} from './market/mod.ts'
 import { decimal } from './market/profile.ts'
 import type { TickLevel } from './market/side.ts'
 
@@ -9,7 +21,14 @@ const SYMBOLS = ['BTCUSDT', 'ETHUSDT', 'DENTUSDT']
 const RUNS = { numRuns: 12, verbose: true } as const // fast-check prints its seed with a failure
 
 function market(seed: number, symbol = 'BTCUSDT', rate = 400): Market {
-  return new Market({ symbol, seed, profile: profileOf(symbol), rate })
+  return new Market({ symbol, seed, profile: profileOf(symbol, { rate }) })
+}
+
+/** The best level of a side, which a market has. */
+function touch(source: Market, side: 'bid' | 'ask'): TickLevel {
+  const level = source.touch(side)
+  assert.ok(level !== undefined)
+  return level
 }
 
 /** Drives a market to a time, with batches cut for each connection as a driver would. */
@@ -60,7 +79,7 @@ test('market: never crossed, ids grow with holes, trades are contiguous and at t
       let atMs = 0
       let trades = 0
       for (let count = 0; count < 20_000; count++) {
-        const touches = { bid: source.touch('bid'), ask: source.touch('ask') }
+        const touches = { bid: touch(source, 'bid'), ask: touch(source, 'ask') }
         const event = source.next()
         assert.ok(event.atMs >= atMs, 'time went back')
         atMs = event.atMs
@@ -76,7 +95,7 @@ test('market: never crossed, ids grow with holes, trades are contiguous and at t
           lastTradeId = event.id
           trades++
         }
-        assert.ok(source.touch('bid')[0] < source.touch('ask')[0], `crossed at ${lastId}`)
+        assert.ok(touch(source, 'bid')[0] < touch(source, 'ask')[0], `crossed at ${lastId}`)
       }
       assert.ok(holes > 10_000 && trades > 500)
     }),
@@ -212,11 +231,90 @@ test('history: the book is known at every id of its memory, and at no other', ()
 
 test('history: what exceeds its memory is refused, not guessed', () => {
   const source = market(10)
-  const history = new History(source)
+  const history = new History(source, 20_000)
   const begin = source.lastId
-  for (let count = 0; count < 140 * 4096; count++) history.record(...changeOf(source))
+  for (let count = 0; count < 8 * 4096; count++) history.record(...changeOf(source))
   assert.throws(() => history.bookAt(begin), { code: 'book_unknown' })
   assert.deepEqual(history.bookAt(source.lastId), source.book())
+})
+
+test('profiles: whatever the profile, never crossed, about as many levels as it says, and all changes are news', () => {
+  const names = Object.keys(PROFILES) as ProfileName[]
+  fc.assert(
+    fc.property(fc.integer(), fc.constantFrom(...names), (seed, name) => {
+      const profile = profileOf('XRPUSDT', PROFILES[name])
+      const source = new Market({ symbol: 'XRPUSDT', seed, profile })
+      let sizes = 0
+      for (let count = 1; count <= 10_000; count++) {
+        const event = source.next()
+        assert.ok(touch(source, 'bid')[0] < touch(source, 'ask')[0], `crossed at ${source.lastId}`)
+        if (event.kind === 'change') assert.ok(event.qty >= 0 && event.price > 0)
+        if (count % 1000 === 0) sizes += source.book().bids.length + source.book().asks.length
+      }
+      const levels = sizes / 20
+      assert.ok(levels > profile.levels / 2 && levels < profile.levels * 2, `${levels} of ${profile.levels}`)
+    }),
+    { ...RUNS, numRuns: 20 },
+  )
+})
+
+test('profiles: quiet stretches hold no change and no trade, bursts many', () => {
+  const gaps = (name: ProfileName, untilMs: number) => {
+    const source = new Market({ symbol: 'XRPUSDT', seed: 3, profile: profileOf('XRPUSDT', PROFILES[name]) })
+    const times: number[] = []
+    let marks = 0
+    while (source.nextAtMs < untilMs) {
+      const event = source.next()
+      if (event.kind === 'mark') marks++
+      else times.push(event.atMs)
+    }
+    assert.equal(marks, Math.ceil(untilMs / 1000) - 1, 'mark prices go on')
+    return { times, longestMs: Math.max(...times.map((atMs, at) => atMs - (times[at - 1] ?? 0))) }
+  }
+  assert.ok(gaps('quiet', 24 * 3_600_000).longestMs > 1_800_000)
+  assert.ok(gaps('thin', 4 * 3_600_000).longestMs < 60_000)
+  const { times } = gaps('bursty', 300_000)
+  const seconds = Map.groupBy(times, (atMs) => Math.floor(atMs / 1000))
+  const busiest = Math.max(...[...seconds.values()].map((events) => events.length))
+  assert.ok(busiest > 1000, `${busiest} in a second`)
+})
+
+test('profiles: a small book is made in well under 2 ms', () => {
+  const make = (seed: number) =>
+    new History(new Market({ symbol: 'XRPUSDT', seed, profile: profileOf('XRPUSDT', PROFILES.thin) }))
+  for (let seed = 0; seed < 200; seed++) make(seed)
+  const begin = performance.now()
+  for (let seed = 0; seed < 200; seed++) make(seed)
+  const each = (performance.now() - begin) / 200
+  assert.ok(each < 2, `${each} ms`)
+})
+
+test('profiles: what makes no market, or does not exist, is refused', () => {
+  for (const settings of [{ rate: 0 }, { levels: 0 }, { levels: 100_000 }]) {
+    assert.throws(() => profileOf('XRPUSDT', settings), { code: 'wrong_call' })
+  }
+  assert.throws(() => profileSettings('huge'), { code: 'wrong_call' })
+})
+
+test('a side that is taken away and brought back: changes like any, and the other side lives on', () => {
+  const source = new Market({ symbol: 'XRPUSDT', seed: 8, profile: profileOf('XRPUSDT', PROFILES.tiny) })
+  const history = new History(source)
+  const take = (count: number) => {
+    for (let taken = 0; taken < count; taken++) history.record(...changeOf(source))
+  }
+  take(100)
+  source.empty('ask', source.nextAtMs)
+  take(source.book().asks.length)
+  const emptied = source.lastId
+  assert.equal(source.touch('ask'), undefined)
+  take(200)
+  assert.equal(source.book().asks.length, 0)
+  assert.ok(source.book().bids.length > 0)
+  source.refill(source.nextAtMs)
+  take(100)
+  assert.ok(source.book().asks.length > 3)
+  assert.ok(touch(source, 'bid')[0] < touch(source, 'ask')[0])
+  assert.equal(history.bookAt(emptied).asks.length, 0)
 })
 
 test('wire: prices and quantities are spelt with the symbol’s digits, exactly', () => {

@@ -1,7 +1,8 @@
 /** The command line of the simulator: arguments to options, and each mistake to one sentence. */
 import { parseArgs } from 'node:util'
 import { messageOf, SimError } from './errors.ts'
-import { FAULT_KINDS, parseFaults } from './faults.ts'
+import { FAULT_KINDS, type FaultKindName, kindOf, parseFaults } from './faults/mod.ts'
+import { PROFILES, profileSettings } from './market/mod.ts'
 import type { SimOptions } from './sim.ts'
 
 const SYMBOLS_MAX = 100
@@ -9,27 +10,42 @@ const RATE_MAX = 100_000
 
 /** What `--help` prints. */
 export function help(): string {
-  const kinds = Object.entries(FAULT_KINDS).map(([name, kind]) => `    ${name.padEnd(6)} ${kind.about}`)
+  const names = Object.keys(FAULT_KINDS) as FaultKindName[]
   return `A simulated Binance USD-M exchange on 127.0.0.1, over the real protocol.
 
   npm run sim -- --recording FILE.frames.gz [--speed X] [--only-recorded]
-  npm run sim -- --seed N --symbols BTCUSDT,ETHUSDT [--rate N] [--seconds S]
+  npm run sim -- --seed N --symbols BTCUSDT,ETHUSDT [--profile P] [--rate N] [--seconds S]
 
   --recording FILE   play recorded frames byte for byte; each symbol starts with its first depth subscription
   --speed X          divide the gaps between recorded frames by X (1)
   --only-recorded    leave aggTrade and markPrice silent where the recording has none
   --seed N           generate a market; the same seed gives the same market
   --symbols A,B      its symbols
-  --rate N           changes of the book a second and symbol (400)
+  --profile P        what its markets are like: ${Object.keys(PROFILES).join(', ')} (plain);
+                     for single symbols: BTCUSDT=big,XRPUSDT=tiny
+  --rate N           changes of the book a second and symbol (400, or as the profile says)
   --seconds S        end each market S seconds after its first subscription (never)
-  --faults LIST      kind:SYMBOL@seconds,… after the symbol's first depth subscription:
-${kinds.join('\n')}
-                     cut takes a route: cut:BTCUSDT/market@15 (public)
+  --forget N         changes outside the best N levels of their side are not reported (all are)
+  --lag-ms MS        frames of streams come this much late (0)
+  --faults LIST      kind:SYMBOL[/place][=value]@seconds[+duration],… counted in seconds from the symbol's
+                     first depth subscription (SYMBOL *: all, from the first of any). The kinds:
+${names.map(helpOf).join('\n')}
+                     Place: public (default) or market for connections, depth (default), trades, time, info or
+                     any for REST: cut:BTCUSDT/market@15, rest_5xx:BTCUSDT/any=503@3
   --skew-ms MS       the exchange's clock is this far ahead of the machine's (0)
   --port P           listen here (a free port)
 
 The first line on stdout says where it listens and what it has; then a line for each event.
 `
+}
+
+function helpOf(name: FaultKindName): string {
+  const { about, durationMs, value } = kindOf(name)
+  const notes = [
+    ...(durationMs === undefined ? [] : [`for ${durationMs / 1000} s`]),
+    ...(value === undefined ? [] : [`=${value.otherwise}: ${value.means}`]),
+  ]
+  return `    ${name.padEnd(16)} ${about}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`
 }
 
 /** Options, or `help` where it was asked for. Throws SimError `wrong_call`. */
@@ -41,9 +57,11 @@ export function parseOptions(args: readonly string[]): SimOptions | 'help' {
     port: whole('port', values.port, 0, 65_535),
     faults: parseFaults(values.faults ?? ''),
     skewMs: whole('skew-ms', values['skew-ms'], -1e12, 1e12),
+    lagMs: whole('lag-ms', values['lag-ms'], 0, 1e6),
   }
   if (recording !== undefined) {
-    refuse('--recording', { seed, symbols, rate: values.rate, seconds: values.seconds })
+    const { rate, seconds, profile, forget } = values
+    refuse('--recording', { seed, symbols, rate, seconds, profile, forget })
     return {
       ...common,
       recording,
@@ -64,6 +82,8 @@ export function parseOptions(args: readonly string[]): SimOptions | 'help' {
     seed: wanted,
     symbols: symbolList(symbols),
     rate,
+    ...profilesOf(values.profile, symbolList(symbols)),
+    forgetBeyond: whole('forget', values.forget, 1, 1e6),
     endAfterMs: seconds === undefined ? undefined : seconds * 1000,
   }
 }
@@ -83,6 +103,9 @@ function parse(args: readonly string[]) {
         seconds: { type: 'string' },
         faults: { type: 'string' },
         'skew-ms': { type: 'string' },
+        'lag-ms': { type: 'string' },
+        profile: { type: 'string' },
+        forget: { type: 'string' },
         port: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -90,6 +113,21 @@ function parse(args: readonly string[]) {
   } catch (thrown) {
     throw wrong(`${messageOf(thrown).split('\n')[0]} See --help.`)
   }
+}
+
+/** `P`, or `SYMBOL=P,…`. */
+function profilesOf(text: string | undefined, symbols: readonly string[]) {
+  if (text === undefined) return {}
+  const parts = text.split(',').map((part) => part.split('=').map((word) => word.trim()))
+  const named = parts.flatMap(([symbol = '', name]) => (name === undefined ? [] : [[symbol, name] as const]))
+  for (const [symbol, name] of named) {
+    profileSettings(name)
+    if (!symbols.includes(symbol)) throw wrong(`--profile names ${symbol}, which is not among --symbols.`)
+  }
+  const plain = parts.filter((part) => part.length === 1).map(([name = '']) => name)
+  if (plain.length > 1) throw wrong(`--profile is "${text}"; one profile, or SYMBOL=profile for each.`)
+  if (plain[0] !== undefined) profileSettings(plain[0])
+  return { profile: plain[0], profiles: Object.fromEntries(named) }
 }
 
 function symbolList(text: string): string[] {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { WebSocket } from 'ws'
 import { Client, rest, until } from './client.ts'
+import { WEIGHT_A_MINUTE_MAX, WeightCounter } from './core/weight.ts'
 import { type Sim, startSim } from './mod.ts'
 import { parseStream } from './streams.ts'
-import { WEIGHT_A_MINUTE_MAX, WeightCounter } from './weight.ts'
 
 const SYMBOLS = ['BTCUSDT', 'ETHUSDT', 'DENTUSDT']
 let sim: Sim

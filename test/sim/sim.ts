@@ -1,27 +1,20 @@
-/** The simulated exchange: one port, one source of traffic, sockets and REST in front of it. */
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { SimError } from './errors.ts'
-import { type FaultPlan, Faults, parseFaults } from './faults.ts'
-import { Hub } from './hub.ts'
-import { GeneratedSource } from './market/mod.ts'
-import { RecordedSource, readRecording } from './recording/mod.ts'
-import { serveRest } from './rest.ts'
-import { SOCKET_LIMITS, type SocketLimits, serveSockets } from './sockets.ts'
-import type { Emitted, Source, SourceEvents, TrueBook } from './source.ts'
+/** The simulated exchange on one port of this machine: the core behind a real front, by the machine's clock. */
+import { type CoreOptions, MACHINE_TIME, type SimEvent, SimExchange, type Violations } from './core/mod.ts'
+import type { FaultKindName } from './faults/mod.ts'
+import { Front } from './front.ts'
+import type { GeneratedOptions } from './market/mod.ts'
+import { readRecording } from './recording/mod.ts'
+import type { Emitted, TrueBook } from './source.ts'
 
 const SNAPSHOT_WAIT_MS = 60_000
-const RATE_DEFAULT = 400
+/** How often the markets are brought up to the clock. Cuts and events keep their own times meanwhile. */
+const STEP_MS = 5
 
-export interface CommonOptions {
+export interface CommonOptions extends Omit<CoreOptions, 'time'> {
   /** 0, the default, takes a free one. */
   readonly port?: number | undefined
-  readonly faults?: readonly FaultPlan[] | undefined
-  /** Added to the machine's clock wherever the exchange tells the time. */
-  readonly skewMs?: number | undefined
   /** How long a snapshot waits for its moment of the recording before it is answered with 503. */
   readonly snapshotWaitMs?: number | undefined
-  readonly sockets?: Partial<SocketLimits> | undefined
 }
 
 export interface RecordingOptions extends CommonOptions {
@@ -31,22 +24,9 @@ export interface RecordingOptions extends CommonOptions {
   readonly onlyRecorded?: boolean | undefined
 }
 
-export interface MarketSimOptions extends CommonOptions {
-  readonly seed: number
-  readonly symbols: readonly string[]
-  /** Changes a second and symbol. */
-  readonly rate?: number | undefined
-  /** Ends each market this long after its first subscription; without it they go on. */
-  readonly endAfterMs?: number | undefined
-}
+export type MarketSimOptions = CommonOptions & GeneratedOptions
 
 export type SimOptions = RecordingOptions | MarketSimOptions
-
-export type SimEvent =
-  | { readonly event: 'end'; readonly symbol: string; readonly lastUpdateId: string }
-  | { readonly event: 'fault'; readonly kind: string; readonly symbol: string; readonly id: string }
-  /** An oddity for whoever runs the simulator, such as a client that was cut for being slow. */
-  | { readonly event: 'note'; readonly text: string }
 
 export interface Sim {
   /** What a capture takes as its `--endpoints`. */
@@ -59,6 +39,10 @@ export interface Sim {
   readonly seconds: number
   /** All events so far, in order. */
   readonly events: readonly SimEvent[]
+  /** How often each kind of fault acted. */
+  readonly fired: Readonly<Record<FaultKindName, number>>
+  /** Rules of the exchange that clients broke. */
+  readonly violations: Readonly<Violations>
   /** Calls back on each event from now on; returns how to stop that. */
   on(listener: (event: SimEvent) => void): () => void
   /** Fires faults now, whatever their `@seconds` say: `drop:BTCUSDT@0`. */
@@ -72,112 +56,48 @@ export interface Sim {
 
 /** Starts a simulated exchange on 127.0.0.1. Throws SimError. */
 export async function startSim(options: SimOptions): Promise<Sim> {
-  const events: SimEvent[] = []
-  const listeners = new Set<(event: SimEvent) => void>()
-  const emit = (event: SimEvent) => {
-    events.push(event)
-    for (const listener of listeners) listener(event)
-  }
-  const note = (text: string) => emit({ event: 'note', text })
-  const now = () => Date.now() + (options.skewMs ?? 0)
-
-  const hub: Hub = new Hub({
-    subscribed: (connection, stream) => source.subscribed(connection, stream),
-    unsubscribed: (connection, stream) => source.unsubscribed(connection, stream),
-  })
-  const stage = {
-    cut: hub.cut.bind(hub),
-    lastDepthId: (symbol: string) => source.lastDepthId(symbol),
-  }
-  const faults = new Faults(options.faults ?? [], stage, (plan, id) =>
-    emit({ event: 'fault', kind: plan.kind, symbol: plan.symbol, id: String(id) }),
-  )
-  const source = await sourceOf(options, hub, now, {
-    ended: (symbol, id) => emit({ event: 'end', symbol, lastUpdateId: String(id) }),
-    depthSubscribed: (symbol) => faults.depthSubscribed(symbol),
-    mayPass: (symbol, lastId) => faults.mayPass(symbol, { lastId }),
-  })
-  const server = createServer(serveRest(source, now, note))
-  const sockets = serveSockets(server, hub, { ...SOCKET_LIMITS, ...options.sockets }, note)
+  const exchange = await exchangeOf(options)
+  const front = new Front(exchange)
+  let port: number
   try {
-    requireKnown(options.faults ?? [], source)
-    await listen(server, options.port ?? 0)
+    port = await front.listen(options.port ?? 0)
   } catch (thrown) {
-    source.stop()
+    exchange.stop()
     throw thrown
   }
-  const { port } = server.address() as AddressInfo
+  const { symbols, streams, derived, frames, seconds } = exchange.source
   return {
     endpoints: `http://127.0.0.1:${port}`,
     port,
-    symbols: source.symbols,
-    streams: source.streams,
-    derived: source.derived,
-    frames: source.frames,
-    seconds: source.seconds,
-    events,
-    on(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    inject(text) {
-      const plans = parseFaults(text)
-      requireKnown(plans, source)
-      for (const plan of plans) faults.inject(plan)
-    },
-    emitted: (symbol) => source.emitted(symbol),
-    bookAt: (symbol, id) => source.bookAt(symbol, id),
+    symbols,
+    streams,
+    derived,
+    frames,
+    seconds,
+    events: exchange.events,
+    fired: exchange.fired,
+    violations: exchange.violations,
+    on: (listener) => exchange.on(listener),
+    inject: (faults) => exchange.inject(faults),
+    emitted: (symbol) => exchange.emitted(symbol),
+    bookAt: (symbol, id) => exchange.bookAt(symbol, id),
     async stop() {
-      faults.stop()
-      source.stop()
-      sockets.stop()
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
+      exchange.stop()
+      await front.stop()
     },
   }
 }
 
-async function sourceOf(
-  options: SimOptions,
-  hub: Hub,
-  now: () => number,
-  events: SourceEvents,
-): Promise<Source> {
-  if ('recording' in options) {
-    const speed = options.speed ?? 1
-    const playback = {
-      speed,
-      onlyRecorded: options.onlyRecorded ?? false,
-      snapshotWaitMs: options.snapshotWaitMs ?? SNAPSHOT_WAIT_MS,
-    }
-    return new RecordedSource(await readRecording(options.recording), playback, hub, events)
+async function exchangeOf(options: SimOptions): Promise<SimExchange> {
+  if (!('recording' in options)) {
+    return new SimExchange({ stepMs: STEP_MS, ...options, time: MACHINE_TIME })
   }
-  const { seed, symbols, rate = RATE_DEFAULT, endAfterMs } = options
-  return new GeneratedSource({ seed, symbols, rate, endAfterMs }, hub, events, now)
-}
-
-function requireKnown(plans: readonly FaultPlan[], source: Source): void {
-  for (const { kind, symbol } of plans) {
-    if (source.symbols.includes(symbol)) continue
-    throw new SimError(
-      'wrong_call',
-      `The fault ${kind} names ${symbol}, which is not simulated; there are: ${source.symbols.join(', ')}.`,
-    )
-  }
-}
-
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new SimError(
-              'port_in_use',
-              `Port ${port} is in use; choose another with --port, or leave it out.`,
-            )
-          : error,
-      )
-    })
-    server.listen(port, '127.0.0.1', resolve)
+  const { recording, speed = 1, onlyRecorded = false, snapshotWaitMs = SNAPSHOT_WAIT_MS } = options
+  const playback = { speed, onlyRecorded, snapshotWaitMs }
+  return new SimExchange({
+    ...options,
+    recording: await readRecording(recording),
+    playback,
+    time: MACHINE_TIME,
   })
 }

@@ -4,7 +4,7 @@
  * the batch, defined alike on all) ties batches together.
  */
 import type { Change } from './market.ts'
-import type { TickLevel } from './side.ts'
+import type { SideName, TickLevel } from './side.ts'
 
 export interface Batch {
   readonly prevId: bigint
@@ -17,9 +17,13 @@ export interface Batch {
   readonly asks: readonly TickLevel[]
 }
 
+/** Whether a changed level is told of, as the book stands at the cut. */
+export type Reported = (side: SideName, price: number) => boolean
+
 export class Batcher {
   readonly #everyMs: number
-  #cutAtMs: number
+  readonly #firstCutAtMs: number
+  #cutAtMs = Number.POSITIVE_INFINITY
   #prevId: bigint
   #firstId = 0n
   #lastId = 0n
@@ -32,44 +36,66 @@ export class Batcher {
    */
   constructor(lastId: bigint, firstCutAtMs: number, everyMs: number) {
     this.#prevId = lastId
-    this.#cutAtMs = everyMs === 0 ? Number.POSITIVE_INFINITY : firstCutAtMs
+    this.#firstCutAtMs = firstCutAtMs
     this.#everyMs = everyMs
   }
 
-  /** When `cut` is due. */
+  /** When `cut` is due; infinite while nothing has changed: the exchange sends no empty batch. */
   get cutAtMs(): number {
     return this.#cutAtMs
   }
 
   add(change: Change): void {
     if (this.#firstId === 0n) this.#firstId = change.id
+    if (this.#cutAtMs === Number.POSITIVE_INFINITY) this.#cutAtMs = this.#nextCut(change.atMs)
     this.#lastId = change.id
     this.#changedAtMs = change.atMs
     this.#pending[change.side].set(change.price, change.qty)
-    if (this.#everyMs === 0) this.#cutAtMs = change.atMs
   }
 
-  /** Ends the running interval; undefined where nothing changed in it: the exchange sends no empty batch. */
-  cut(): Batch | undefined {
-    if (this.#everyMs === 0) this.#cutAtMs = Number.POSITIVE_INFINITY
-    else this.#cutAtMs += this.#everyMs
+  /**
+   * Ends the running interval. Undefined where nothing changed in it, or nothing that is reported: then the
+   * ids go over to the next batch, and the levels are forgotten.
+   */
+  cut(reported?: Reported): Batch | undefined {
+    this.#cutAtMs = Number.POSITIVE_INFINITY
     if (this.#firstId === 0n) return undefined
+    const bids = ascending(this.#pending.bid, 'bid', reported)
+    const asks = ascending(this.#pending.ask, 'ask', reported)
+    this.#pending.bid.clear()
+    this.#pending.ask.clear()
+    if (bids.length + asks.length === 0) return undefined
     const batch: Batch = {
       prevId: this.#prevId,
       firstId: this.#firstId,
       lastId: this.#lastId,
       changedAtMs: this.#changedAtMs,
-      bids: ascending(this.#pending.bid),
-      asks: ascending(this.#pending.ask),
+      bids,
+      asks,
     }
     this.#prevId = this.#lastId
     this.#firstId = 0n
+    return batch
+  }
+
+  /** Begins anew at this id, as after a maintenance in which the exchange lost count. */
+  restart(lastId: bigint): void {
+    this.#prevId = lastId
+    this.#firstId = 0n
+    this.#cutAtMs = Number.POSITIVE_INFINITY
     this.#pending.bid.clear()
     this.#pending.ask.clear()
-    return batch
+  }
+
+  /** The first moment of the connection's grid at which a change of this moment may go out. */
+  #nextCut(changedAtMs: number): number {
+    if (this.#everyMs === 0) return changedAtMs
+    const intervals = Math.max(0, Math.ceil((changedAtMs - this.#firstCutAtMs) / this.#everyMs))
+    return this.#firstCutAtMs + intervals * this.#everyMs
   }
 }
 
-function ascending(levels: ReadonlyMap<number, number>): TickLevel[] {
-  return [...levels].sort((a, b) => a[0] - b[0])
+function ascending(levels: ReadonlyMap<number, number>, side: SideName, reported?: Reported): TickLevel[] {
+  const told = reported === undefined ? [...levels] : [...levels].filter(([price]) => reported(side, price))
+  return told.sort((a, b) => a[0] - b[0])
 }

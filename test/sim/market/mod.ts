@@ -5,8 +5,8 @@
  * at every id. All but `GeneratedSource` is pure, so that a harness in virtual time can drive it; the same
  * seed gives the same market, however it is driven.
  */
-export { type Batch, Batcher } from './batch.ts'
-export { History } from './history.ts'
+export { type Batch, Batcher, type Reported } from './batch.ts'
+export { HISTORY_CHANGES_MAX, History } from './history.ts'
 export {
   type Change,
   type Mark,
@@ -16,7 +16,16 @@ export {
   type TickBook,
   type Trade,
 } from './market.ts'
-export { type Profile, priceString, profileOf, qtyString } from './profile.ts'
+export {
+  PROFILES,
+  type Profile,
+  type ProfileName,
+  type ProfileSettings,
+  priceString,
+  profileOf,
+  profileSettings,
+  qtyString,
+} from './profile.ts'
 export { Random } from './random.ts'
-export { GeneratedSource } from './source.ts'
+export { type GeneratedOptions, GeneratedSource } from './source.ts'
 export * as wire from './wire.ts'

@@ -1,10 +1,17 @@
 /** Lets requests wait for a moment of the timeline, each for a bounded time. */
+import type { SimTime } from '../core/time.ts'
+
 const WAITING_MAX = 10_000
 
 export class Gate {
+  readonly #time: SimTime
   readonly #waiting = new Set<(opened: boolean) => void>()
   /** Undefined while closed, then for good whether it opened or was given up. */
   #settled: boolean | undefined
+
+  constructor(time: SimTime) {
+    this.#time = time
+  }
 
   /** Resolves to true once the gate opens, to false after `waitMs`, or when it is given up. */
   pass(waitMs: number): Promise<boolean> {
@@ -12,11 +19,11 @@ export class Gate {
     if (this.#waiting.size >= WAITING_MAX) return Promise.resolve(false)
     return new Promise((resolve) => {
       const settle = (opened: boolean) => {
-        clearTimeout(timer)
+        cancel()
         this.#waiting.delete(settle)
         resolve(opened)
       }
-      const timer = setTimeout(() => settle(false), waitMs)
+      const cancel = this.#time.after(waitMs, () => settle(false))
       this.#waiting.add(settle)
     })
   }

@@ -1,7 +1,8 @@
 /** One symbol's timeline: plays its recorded frames at their gaps, once, from its first depth subscription. */
-import type { Hub } from '../hub.ts'
+import type { Hub } from '../core/hub.ts'
+import type { SimTime } from '../core/time.ts'
 import { Ledger } from '../ledger.ts'
-import type { SourceEvents } from '../source.ts'
+import { AS_IT_IS, type Delivery, outgoing, type SnapshotBody, type SourceEvents } from '../source.ts'
 import { streamKey } from '../streams.ts'
 import { RecentTrades } from '../trades.ts'
 import { aggTradeFrom, type Derivable, type DueMark, dueMarks, markFrom, tickerPrices } from './derive.ts'
@@ -12,39 +13,46 @@ import { Truth } from './truth.ts'
 
 /** Frames sent at a stretch before sockets and REST get their turn. */
 const BURST_MAX = 1000
-/** `setTimeout` takes no longer wait; a gap beyond it is waited for in portions. */
-const TIMER_MS_MAX = 2 ** 31 - 1
 
 type Step = RecordedFrame | DueMark
+
+/** What a recording is played in. */
+export interface RecordedWorld {
+  readonly time: SimTime
+  readonly hub: Hub
+  readonly events: SourceEvents
+}
 
 export class Playback {
   readonly ledger: Ledger
   readonly trades = new RecentTrades()
   /** Undefined where the recording holds no snapshot of this symbol. */
   readonly truth: Truth | undefined
-  readonly #snapshot = new Gate()
+  readonly #snapshot: Gate
   readonly #symbol: string
   readonly #steps: readonly Step[]
   readonly #derivable: Derivable
   readonly #speed: number
+  readonly #time: SimTime
   readonly #hub: Hub
   readonly #events: SourceEvents
   readonly #startUs: number
   #next = 0
   #startedAtMs: number | undefined
-  #timer: NodeJS.Timeout | undefined
+  #cancel: (() => void) | undefined
   #stopped = false
 
   constructor(
     recording: SymbolRecording,
     derivable: Derivable,
     speed: number,
-    hub: Hub,
-    events: SourceEvents,
+    { time, hub, events }: RecordedWorld,
   ) {
     this.#symbol = recording.symbol
     this.#derivable = derivable
     this.#speed = speed
+    this.#time = time
+    this.#snapshot = new Gate(time)
     this.#hub = hub
     this.#events = events
     this.ledger = new Ledger(recording.symbol)
@@ -59,24 +67,25 @@ export class Playback {
   /** Begins, unless it has begun. The first frames follow in a later turn, after the answer to the client. */
   start(): void {
     if (this.#startedAtMs !== undefined) return
-    this.#startedAtMs = performance.now()
-    this.#timer = setTimeout(() => this.#play(), 0)
+    this.#startedAtMs = this.#time.nowMs()
+    // Faults first: one that is due at once is armed before the first frame, however late both timers come.
     this.#events.depthSubscribed(this.#symbol)
+    this.#cancel = this.#time.after(0, () => this.#play())
   }
 
   stop(): void {
     this.#stopped = true
-    clearTimeout(this.#timer)
+    this.#cancel?.()
     this.#snapshot.settle(false)
   }
 
   /** Body of a snapshot, once the timeline has reached the recorded one; undefined where that takes too long. */
-  async snapshot(limit: number, waitMs: number): Promise<string | Uint8Array | undefined> {
+  async snapshot(limit: number, waitMs: number): Promise<SnapshotBody> {
     return (await this.#snapshot.pass(waitMs)) ? this.truth?.body(limit) : undefined
   }
 
   #play(): void {
-    const elapsedUs = (performance.now() - (this.#startedAtMs ?? 0)) * 1000 * this.#speed
+    const elapsedUs = (this.#time.nowMs() - (this.#startedAtMs ?? 0)) * 1000 * this.#speed
     const burstTo = this.#next + BURST_MAX
     let step = this.#steps[this.#next]
     while (step !== undefined && step.atUs - this.#startUs <= elapsedUs && this.#next < burstTo) {
@@ -89,7 +98,7 @@ export class Playback {
       return
     }
     const waitMs = (step.atUs - this.#startUs - elapsedUs) / this.#speed / 1000
-    this.#timer = setTimeout(() => this.#play(), Math.min(Math.max(0, waitMs), TIMER_MS_MAX))
+    this.#cancel = this.#time.after(Math.max(0, waitMs), () => this.#play())
   }
 
   #pass(step: Step): void {
@@ -99,36 +108,63 @@ export class Playback {
     } else if (step.kind === 'mark') this.#mark(step)
     else if (step.stream.single) this.#single(step)
     else if (step.stream.channel === 'depth') this.#depth(step)
-    else {
-      if (step.stream.channel === 'aggTrade') {
-        this.#traded(aggregateId(step.bare), step.bare.toString('utf8'))
-      }
+    else if (step.stream.channel === 'aggTrade') this.#trade(step)
+    else if (this.#events.silenced(this.#symbol, step.stream.channel) === undefined) {
       this.#hub.broadcast(step.stream.key, step.wrapped, step.bare)
     }
   }
 
   #depth(frame: WireFrame): void {
     const ids = depthIds(frame.bare)
-    const { key } = frame.stream
-    let sent = true
+    const { stream } = frame
+    let delivery = AS_IT_IS
     if (ids !== undefined) {
-      if (this.#hub.listeners(key).size > 0) sent = this.#events.mayPass(this.#symbol, ids.lastId)
-      this.ledger.batch({ connection: 0, ...ids, sent })
       this.truth?.pass(frame, ids.lastId)
+      if (this.#hub.listeners(stream.key).size > 0) {
+        delivery = this.#events.depth({
+          symbol: this.#symbol,
+          connection: undefined,
+          stream,
+          ...ids,
+          payload: () => frame.bare.toString('utf8'),
+          book: (limit) => this.truth?.now(limit) ?? { lastUpdateId: ids.lastId, bids: [], asks: [] },
+        })
+      }
+      const { sent, fault, lie } = delivery
+      this.ledger.batch({ connection: 0, ...ids, sent, fault })
+      if (fault !== undefined && lie !== undefined) {
+        this.ledger.lie({ kind: fault, connection: 0, id: ids.lastId, levels: lie })
+      }
     }
-    if (sent) this.#hub.broadcast(key, frame.wrapped, frame.bare)
+    this.#send(frame, delivery)
+  }
+
+  #trade(frame: WireFrame): void {
+    const delivery = this.#traded(aggregateId(frame.bare), frame.bare.toString('utf8'))
+    this.#send(frame, delivery)
+  }
+
+  /** The recorded bytes, unless a fault put something in their place. */
+  #send(frame: WireFrame, delivery: Delivery): void {
+    const { key, name } = frame.stream
+    if (delivery.payloads !== undefined) {
+      for (const payload of delivery.payloads) this.#publish(key, name, payload)
+    } else if (delivery.sent) this.#hub.broadcast(key, frame.wrapped, frame.bare)
   }
 
   #single(frame: WireFrame): void {
     if (this.#derivable.aggTrade === undefined) return
     const { id, payload } = aggTradeFrom(frame.bare)
-    this.#traded(id, payload)
-    this.#publish(streamKey(this.#symbol, 'aggTrade'), this.#derivable.aggTrade, payload)
+    const delivery = this.#traded(id, payload)
+    const key = streamKey(this.#symbol, 'aggTrade')
+    for (const out of outgoing(delivery, payload)) this.#publish(key, this.#derivable.aggTrade, out)
   }
 
-  #traded(id: bigint, payload: string): void {
-    this.ledger.trade(id)
+  #traded(id: bigint, payload: string): Delivery {
+    const delivery = this.#events.trade(this.#symbol, payload)
+    this.ledger.trade({ id, sent: delivery.sent, fault: delivery.fault })
     this.trades.add(id, payload)
+    return delivery
   }
 
   #mark(mark: DueMark): void {
@@ -136,6 +172,9 @@ export class Playback {
     if (this.#derivable.markPrice === undefined || this.#hub.listeners(key).size === 0) return
     const prices = mark.ticker === undefined ? this.truth?.touch() : tickerPrices(mark.ticker.bare)
     if (prices === undefined) return // before the recorded snapshot there is no price to make it of
+    const sent = this.#events.silenced(this.#symbol, 'markPrice') === undefined
+    this.ledger.mark({ eventTime: mark.eventTime, sent })
+    if (!sent) return
     const payload = markFrom(this.#symbol, prices.bid, prices.ask, mark.eventTime)
     this.#publish(key, this.#derivable.markPrice, payload)
   }

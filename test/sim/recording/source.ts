@@ -1,13 +1,13 @@
 /** Plays a recording to those who subscribe, and answers REST from it. */
 
+import type { Connection } from '../core/hub.ts'
 import { SimError } from '../errors.ts'
-import type { Connection, Hub } from '../hub.ts'
-import type { Emitted, Listing, Source, SourceEvents, TradeRow, TrueBook } from '../source.ts'
+import type { Emitted, Lie, Listing, SnapshotBody, Source, TradeRow, TrueBook } from '../source.ts'
 import type { StreamName } from '../streams.ts'
 import { derivable } from './derive.ts'
 import type { Recording, SymbolRecording } from './file.ts'
 import { listingFrom } from './listing.ts'
-import { Playback } from './playback.ts'
+import { Playback, type RecordedWorld } from './playback.ts'
 
 const NOTHING_DERIVED = { aggTrade: undefined, markPrice: undefined }
 
@@ -26,11 +26,12 @@ export class RecordedSource implements Source {
   readonly derived: readonly string[]
   readonly frames: number
   readonly seconds: number
+  readonly controls = undefined
   readonly #options: PlaybackOptions
   readonly #playbacks = new Map<string, Playback>()
   readonly #listings: readonly Listing[]
 
-  constructor(recording: Recording, options: PlaybackOptions, hub: Hub, events: SourceEvents) {
+  constructor(recording: Recording, options: PlaybackOptions, world: RecordedWorld) {
     const all = [...recording.symbols.values()]
     this.symbols = [...recording.symbols.keys()]
     this.frames = recording.lines
@@ -42,7 +43,7 @@ export class RecordedSource implements Source {
     for (const symbol of all) {
       const derive = options.onlyRecorded ? NOTHING_DERIVED : derivable(symbol)
       for (const name of [derive.aggTrade, derive.markPrice]) if (name !== undefined) derived.push(name)
-      this.#playbacks.set(symbol.symbol, new Playback(symbol, derive, options.speed, hub, events))
+      this.#playbacks.set(symbol.symbol, new Playback(symbol, derive, options.speed, world))
     }
     this.derived = derived
   }
@@ -56,7 +57,7 @@ export class RecordedSource implements Source {
     // A timeline runs once, whoever listens; the hub already knows who does.
   }
 
-  async snapshot(symbol: string, limit: number): Promise<string | Uint8Array | undefined> {
+  async snapshot(symbol: string, limit: number): Promise<SnapshotBody> {
     return this.#playbacks.get(symbol)?.snapshot(limit, this.#options.snapshotWaitMs)
   }
 
@@ -74,6 +75,10 @@ export class RecordedSource implements Source {
 
   emitted(symbol: string): Emitted {
     return this.#playback(symbol).ledger.emitted()
+  }
+
+  lied(symbol: string, lie: Lie): void {
+    this.#playback(symbol).ledger.lie(lie)
   }
 
   bookAt(symbol: string, id: bigint): TrueBook {

@@ -64,6 +64,11 @@ export class Truth {
     return snapshotBody(cut, event, change)
   }
 
+  /** The best levels at the last event that passed; undefined before the recorded snapshot. */
+  now(limit: number): TrueBook | undefined {
+    return this.#reached ? this.#current().book(limit) : undefined
+  }
+
   /** Best bid and ask prices now; undefined before the recorded snapshot, or with an empty side. */
   touch(): { readonly bid: string; readonly ask: string } | undefined {
     if (!this.#reached) return undefined

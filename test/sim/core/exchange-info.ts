@@ -1,11 +1,16 @@
 /** `/fapi/v1/exchangeInfo`: the limits of an address and the listing, cut to what a capture reads. */
-import type { Listing } from './source.ts'
+import type { Listing } from '../source.ts'
 import { WEIGHT_A_MINUTE_MAX } from './weight.ts'
 
 const QUOTES = ['USDT', 'USDC', 'BUSD', 'FDUSD']
 
+/** A listing with how the exchange stands to the symbol. */
+export interface Listed extends Listing {
+  readonly status: 'TRADING' | 'SETTLING'
+}
+
 /** The body, as JSON. `serverTime` is in milliseconds since the epoch. */
-export function exchangeInfo(listings: readonly Listing[], serverTime: number): string {
+export function exchangeInfo(listings: readonly Listed[], serverTime: number): string {
   return JSON.stringify({
     timezone: 'UTC',
     serverTime,
@@ -20,8 +25,8 @@ export function exchangeInfo(listings: readonly Listing[], serverTime: number): 
   })
 }
 
-function entry(listing: Listing) {
-  const { symbol, priceDecimals, qtyDecimals, tickSize, stepSize } = listing
+function entry(listing: Listed) {
+  const { symbol, status, priceDecimals, qtyDecimals, tickSize, stepSize } = listing
   const quote = QUOTES.find((name) => symbol.endsWith(name)) ?? 'USDT'
   return {
     symbol,
@@ -29,7 +34,7 @@ function entry(listing: Listing) {
     contractType: 'PERPETUAL',
     deliveryDate: 4133404800000,
     onboardDate: 1569398400000,
-    status: 'TRADING',
+    status,
     baseAsset: symbol.endsWith(quote) ? symbol.slice(0, -quote.length) : symbol,
     quoteAsset: quote,
     marginAsset: quote,
