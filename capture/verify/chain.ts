@@ -36,16 +36,14 @@ export class IdChain {
     return fault
   }
 
-  /** A whole book at an id: the exchange's (`snapshot`) or our own (`book`). */
-  replace(
-    kind: 'snapshot' | 'book',
-    link: Omit<Link, 'previousId'>,
-    place: Place | undefined,
-  ): string | undefined {
-    const { id, gapBefore } = link
+  /** A whole book at an id: the exchange's (`snapshot`) or our own (`book`). It follows no event, so it names none. */
+  replace(kind: 'snapshot' | 'book', link: Link, place: Place | undefined): string | undefined {
+    const { previousId, id, gapBefore } = link
     const lastId = this.#lastId
     let fault: string | undefined
-    if (gapBefore) fault = misplacedGap(id, place)
+    if (previousId !== 0n)
+      fault = `the ${kind} at id ${id} chains to ${previousId}, a whole book chains to none`
+    else if (gapBefore) fault = misplacedGap(id, place)
     else if (lastId !== undefined && id !== lastId) {
       fault = `the ${kind} at id ${id} follows a row at ${lastId}, and no gap is told`
     }
@@ -60,8 +58,8 @@ export class IdChain {
     if (id < previousId) return `row ${id} chains to the later id ${previousId}`
     if (gapBefore) return misplacedGap(id, place)
     if (lastId === undefined || previousId === lastId) return undefined
-    // between two connections an event that meets the id takes over; inside one only equality counts
-    const mayMeet = this.#joining || connection !== this.#connection
+    // the first event of a later connection takes over where it meets the id; inside one only equality counts
+    const mayMeet = this.#joining || connection > this.#connection
     if (mayMeet && meets({ previousId, finalId: id }, lastId)) return undefined
     return `row ${id} chains to ${previousId}, the row before it is ${lastId}, and no gap is told`
   }
@@ -69,6 +67,6 @@ export class IdChain {
 
 function misplacedGap(id: bigint, place: Place | undefined): string | undefined {
   // a row outside all intervals is told by coverage_mismatch
-  if (place === undefined || (!place.begun && place.fresh !== false)) return undefined
+  if (place?.begun !== true) return undefined
   return `a gap is told before row ${id}, inside an interval that coverage calls unbroken`
 }

@@ -13,6 +13,8 @@ export interface Source {
   readonly bucket: Bucket
   readonly decoder: Decoder
   readonly tally: Tally
+  /** Ends the verification: it throws the signal's reason. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -20,12 +22,13 @@ export interface Source {
  * answer says nothing about its data.
  */
 export async function openObject(
-  { bucket, decoder, tally }: Source,
+  { bucket, decoder, tally, signal }: Source,
   manifest: Manifest,
   object: ManifestObject,
   key: string,
   findings: Findings,
 ): Promise<ObjectReader | undefined> {
+  signal?.throwIfAborted()
   const body = await bucket.get(key)
   if (body === undefined) {
     findings.note('object_missing', key, 'its manifest names it, the bucket does not have it')

@@ -1,7 +1,7 @@
-/** What lies in a bucket: its markets, their manifests by run and window, and objects that nothing names. */
+/** What lies in a bucket: its markets, what they hold by day, and objects whose names are nobody's. */
 import { type Bucket, manifestKey, type ObjectKey, parseManifestKey, parseObjectKey } from '../ship/mod.ts'
 
-/** One symbol under one prefix. */
+/** One symbol under one prefix. What it holds is told by days and streams: nothing here grows with its windows. */
 export interface Market {
   readonly prefix: string
   readonly exchange: string
@@ -10,31 +10,70 @@ export interface Market {
   /** Where its manifests and its data lie, each ending in a slash. */
   readonly manifestFolder: string
   readonly parquetFolder: string
+  /** Manifests that were listed. */
+  readonly manifests: number
+  /** Days of manifests or objects, as in the keys, ascending. */
+  readonly days: readonly string[]
+  /** Streams of objects, as in the keys. */
+  readonly streams: readonly string[]
 }
 
 export interface Markets {
   readonly markets: readonly Market[]
-  /** Keys under `manifest/` or `parquet/` that lie in no market's folder. */
+  /** Keys under `manifest/` or `parquet/` whose names no capture gives. */
   readonly strays: readonly string[]
 }
 
-const FOLDER_PATTERN = /^((?:.+\/)?)(manifest|parquet)\/(exchange=([^/]+)\/symbol=([^/]+)\/)/
+/** A market while its keys are counted. */
+interface Counted {
+  readonly market: Pick<Market, 'prefix' | 'exchange' | 'symbol' | 'manifestFolder' | 'parquetFolder'>
+  manifests: number
+  readonly days: Set<string>
+  readonly streams: Set<string>
+}
+
+const FOLDER_PATTERN = /^((?:.+\/)?)(manifest|parquet)\/(exchange=([^/]+)\/symbol=([^/]+)\/)(.*)$/
 const STRAY_PATTERN = /(?:^|\/)(?:manifest\/.*\.json|parquet\/.*\.parquet)$/
 const QUARANTINE_PATTERN = /(?:^|\/)quarantine\//
+const DAY_PATTERN = /(?:^|\/)date=([^/]+)\/[^/]+$/
 
-/** One pass over all keys; keeps what grows with the number of markets alone. */
+/** One pass over all keys; keeps what grows with the number of markets, days and strays alone. */
 export async function findMarkets(bucket: Bucket): Promise<Markets> {
-  const found = new Map<string, Market | undefined>()
+  const found = new Map<string, Counted | undefined>()
   const strays: string[] = []
   for await (const { key } of bucket.list('')) {
     if (isLeftAlone(key)) continue
-    const match = FOLDER_PATTERN.exec(key)
-    const [, root = '', , folder = '', exchange = '', encoded = ''] = match ?? []
+    const [, root = '', top = '', folder = '', exchange = '', encoded = '', rest = ''] =
+      FOLDER_PATTERN.exec(key) ?? []
     const name = `${root}${folder}`
-    if (match !== null && !found.has(name)) found.set(name, marketOf(root, folder, exchange, encoded))
-    if (found.get(name) === undefined && STRAY_PATTERN.test(key)) strays.push(key)
+    if (folder !== '' && !found.has(name)) found.set(name, marketOf(root, folder, exchange, encoded))
+    const counted = found.get(name)
+    if (counted !== undefined && count(counted, top, key, rest)) continue
+    if (STRAY_PATTERN.test(key)) strays.push(key)
   }
-  return { markets: [...found.values()].filter((market) => market !== undefined), strays }
+  const markets: Market[] = []
+  for (const counted of found.values()) {
+    if (counted === undefined) continue
+    const { market, manifests, days, streams } = counted
+    markets.push({ ...market, manifests, days: [...days].sort(), streams: [...streams].sort() })
+  }
+  return { markets, strays }
+}
+
+/** Takes a key into account; false where its name is none of a manifest or object. */
+function count(counted: Counted, top: string, key: string, rest: string): boolean {
+  const day = DAY_PATTERN.exec(rest)?.[1]
+  if (day === undefined) return false
+  if (top === 'manifest') {
+    if (parseManifestKey(key) === undefined) return false
+    counted.manifests++
+  } else {
+    const parsed = parseObjectKey(key)
+    if (parsed === undefined) return false
+    counted.streams.add(parsed.stream)
+  }
+  counted.days.add(day)
+  return true
 }
 
 /** Hand-over cuts, and what was set aside as damaged, are no part of the data. */
@@ -43,60 +82,51 @@ function isLeftAlone(key: string): boolean {
 }
 
 /** Undefined where the folder's names are not spelt as a capture spells them. */
-function marketOf(root: string, folder: string, exchange: string, encoded: string): Market | undefined {
+function marketOf(root: string, folder: string, exchange: string, encoded: string): Counted | undefined {
   const prefix = root.slice(0, -1)
   const probe = `${root}manifest/${folder}date=1970-01-01/19700101T000000000Z-00000000-000000.json`
   const parsed = parseManifestKey(probe)
   if (parsed === undefined || parsed.exchange !== exchange || encodeURIComponent(parsed.symbol) !== encoded)
     return undefined
+  const { symbol } = parsed
+  const manifestFolder = `${root}manifest/${folder}`
+  const parquetFolder = `${root}parquet/${folder}`
   return {
-    prefix,
-    exchange,
-    symbol: parsed.symbol,
-    manifestFolder: `${root}manifest/${folder}`,
-    parquetFolder: `${root}parquet/${folder}`,
+    market: { prefix, exchange, symbol, manifestFolder, parquetFolder },
+    manifests: 0,
+    days: new Set(),
+    streams: new Set(),
   }
 }
 
 /** A manifest that is listed. */
 export interface ListedWindow {
+  readonly run: string
   readonly window: number
   readonly key: string
 }
 
-export interface MarketManifests {
-  /** Windows by run, oldest run first, windows ascending. */
-  readonly runs: ReadonlyMap<string, readonly ListedWindow[]>
-  /** JSON files with names that no manifest has. */
-  readonly strays: readonly string[]
-}
-
-/** Lists the manifests of a market. */
-export async function listManifests(bucket: Bucket, market: Market): Promise<MarketManifests> {
-  const runs = new Map<string, ListedWindow[]>()
-  const strays: string[] = []
-  for await (const { key } of bucket.list(market.manifestFolder)) {
-    if (isLeftAlone(key) || !key.endsWith('.json')) continue
-    const parsed = parseManifestKey(key)
-    if (parsed === undefined) {
-      strays.push(key)
-      continue
-    }
-    const windows = runs.get(parsed.run)
-    if (windows === undefined) runs.set(parsed.run, [{ window: parsed.window, key }])
-    else windows.push({ window: parsed.window, key })
+/** Manifests of one day: by run, oldest run first, windows ascending. */
+export async function listManifests(bucket: Bucket, market: Market, day: string): Promise<ListedWindow[]> {
+  const windows: ListedWindow[] = []
+  for await (const { key } of bucket.list(`${market.manifestFolder}date=${day}/`)) {
+    const parsed = isLeftAlone(key) ? undefined : parseManifestKey(key)
+    if (parsed !== undefined) windows.push({ run: parsed.run, window: parsed.window, key })
   }
-  for (const windows of runs.values()) windows.sort((a, b) => a.window - b.window || (a.key < b.key ? -1 : 1))
-  return { runs: new Map([...runs].sort(([a], [b]) => (a < b ? -1 : 1))), strays }
+  return windows.sort((a, b) => (a.run < b.run ? -1 : a.run > b.run ? 1 : a.window - b.window))
 }
 
-/** Parquet objects of a market, with what their keys say; undefined where a key is not one of ours. */
+/** Objects of one day, with what their keys say. */
 export async function* listObjects(
   bucket: Bucket,
   market: Market,
-): AsyncGenerator<{ readonly key: string; readonly parsed: ObjectKey | undefined }> {
-  for await (const { key } of bucket.list(market.parquetFolder)) {
-    if (!isLeftAlone(key) && key.endsWith('.parquet')) yield { key, parsed: parseObjectKey(key) }
+  day: string,
+): AsyncGenerator<{ readonly key: string; readonly parsed: ObjectKey }> {
+  for (const stream of market.streams) {
+    for await (const { key } of bucket.list(`${market.parquetFolder}stream=${stream}/date=${day}/`)) {
+      const parsed = isLeftAlone(key) ? undefined : parseObjectKey(key)
+      if (parsed !== undefined) yield { key, parsed }
+    }
   }
 }
 

@@ -3,7 +3,8 @@
  *
  * Comes in: a bucket, read through the same interface that ships to it. Promises: what is reported as proven was
  * read, hashed, chained and rebuilt here; a problem names its object and the first thing that is wrong with it;
- * nothing is written. One window is in memory at a time. `coverage` and `table` are pure.
+ * nothing is written. One window is in memory at a time, and a state for each run and stream: memory grows with gaps and
+ * problems, not with windows. `coverage`, `overlap`, `table` and `totals` are pure.
  */
 export {
   coverageByDay,
@@ -31,5 +32,5 @@ export {
   type VerifyReport,
 } from './report.ts'
 export { ObjectReader, parseStreamName } from './rows.ts'
-export { coverageTable, summary } from './table.ts'
+export { coverageTable, progressText, summary } from './table.ts'
 export { listCoverage, type VerifyOptions, verifyBucket } from './verify.ts'

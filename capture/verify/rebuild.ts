@@ -95,8 +95,10 @@ export class Rebuild {
     book.id = entry.id
     applyLevels(book.bids, entry.bids)
     applyLevels(book.asks, entry.asks)
-    if (book.bids.reach === reachOfBids(entry) && book.asks.reach === entry.askReach) return undefined
-    return `at id ${entry.id} the reach changes without a new book`
+    return (
+      moveReach(entry.id, 'bid', book.bids, reachOfBids(entry)) ??
+      moveReach(entry.id, 'ask', book.asks, entry.askReach)
+    )
   }
 
   #replace(entry: DepthEntry): string | undefined {
@@ -169,6 +171,24 @@ function levelDifference(
   return undefined
 }
 
+/**
+ * The reach in force after a change. Between two whole books a capture may give levels up, never learn of more: a
+ * reach that moves inwards takes what lies beyond it along, one that moves outwards is a claim without a source.
+ */
+function moveReach(id: bigint, name: string, side: BookSide, reach: number): string | undefined {
+  if (side.reach === reach) return undefined
+  if (!side.knows(reach))
+    return `at id ${id} the ${name} reach goes from ${side.reach} out to ${reach} without a new book`
+  side.reach = reach
+  // the best level is last, so what is given up lies in front
+  let beyond = 0
+  while (beyond < side.size && !side.knows(side.prices[beyond] ?? reach)) beyond++
+  side.prices.copyWithin(0, beyond, side.size)
+  side.qtys.copyWithin(0, beyond, side.size)
+  side.size -= beyond
+  return undefined
+}
+
 function reachOfBids(entry: DepthEntry): number {
   return entry.bidReach === 0 ? Number.NEGATIVE_INFINITY : entry.bidReach
 }
@@ -181,7 +201,7 @@ function applyLevels(side: BookSide, levels: LevelSlice, backwards = false): voi
   }
 }
 
-/** The first level within both reaches that the two sides do not share. */
+/** The first level within both reaches that the two sides do not share: `a` rebuilt so far, `b` of the row. */
 function sideDifference(name: string, a: BookSide, b: BookSide): string | undefined {
   let i = 0
   let j = 0
@@ -190,7 +210,11 @@ function sideDifference(name: string, a: BookSide, b: BookSide): string | undefi
     while (j < b.size && !a.knows(b.price(j))) j++
     if (i >= a.size && j >= b.size) return undefined
     if (!same(a.price(i), b.price(j)) || !same(a.qty(i), b.qty(j))) {
-      return `${name} ${b.qty(j)} at ${b.price(j)}, rebuilt ${a.qty(i)} at ${a.price(i)}`
+      // the better of two prices is where they part; one that is not there is NaN and never better
+      const price = (a.price(i) - b.price(j)) * a.sign > 0 || j >= b.size ? a.price(i) : b.price(j)
+      const qty = (side: BookSide, at: number) =>
+        side.price(at) === price ? String(side.qty(at)) : 'no level'
+      return `${name} at ${price}: the row has ${qty(b, j)}, the changes before it give ${qty(a, i)}`
     }
     i++
     j++

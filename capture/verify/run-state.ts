@@ -13,11 +13,16 @@ interface StreamState {
 /** What a run carries from window to window; what is not right is forgotten. */
 export class RunState {
   readonly streams = new Map<string, StreamState>()
-  readonly rebuild = new Rebuild()
-  /** The book of the window before is right. */
+  /** The book of the window before is right, and goes on. */
   bookFollows = false
   /** All that the run did before is known: its beginning, or a window that was there. */
   contiguous = true
+  #rebuild: Rebuild | undefined
+
+  get rebuild(): Rebuild {
+    this.#rebuild ??= new Rebuild()
+    return this.#rebuild
+  }
 
   stream(name: string): StreamState {
     let state = this.streams.get(name)
@@ -29,10 +34,16 @@ export class RunState {
     return state
   }
 
+  /** Between windows a book is kept only where the next one is held against it: many runs may lie side by side. */
+  keepBook(follows: boolean): void {
+    this.bookFollows = follows
+    if (!follows) this.#rebuild = undefined
+  }
+
   /** The window is not there, or not right: the next one is held against nothing. */
   forget(): void {
     this.streams.clear()
-    this.bookFollows = false
+    this.keepBook(false)
     this.contiguous = false
   }
 }

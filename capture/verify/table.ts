@@ -1,5 +1,5 @@
 /** Reports for people: coverage as a table of text, problems with what to do about them. Pure. */
-import type { CoverageDay, Problem, ProblemKind, VerifyReport } from './report.ts'
+import type { Checked, CoverageDay, Problem, ProblemKind, VerifyProgress, VerifyReport } from './report.ts'
 
 /** Problems that a summary lists; the rest is counted, and in the JSON. */
 const PROBLEMS_SHOWN_MAX = 20
@@ -85,17 +85,27 @@ const ADVICE: Readonly<Record<ProblemKind, string>> = {
   object_orphan: 'leave it out: take file lists from manifests, or remove it',
 }
 
+/** How far it is, in one line: `BTCUSDT 12 of 288: 12 manifests, 60 objects, 1.5 MiB, 9,000 rows, no problem so far`. */
+export function progressText({ symbol, windows, windowsDone, checked, problems }: VerifyProgress): string {
+  const so = `${problems === 0 ? 'no problem' : count(problems, 'problem')} so far`
+  return `${symbol} ${windowsDone} of ${windows}: ${read(checked)}, ${so}`
+}
+
+function read({ manifests, objects, bytes, rows }: Checked): string {
+  return `${count(manifests, 'manifest')}, ${count(objects, 'object')}, ${size(bytes)}, ${count(rows, 'row')}`
+}
+
 /** One paragraph for a person: what was checked, what is wrong and what to do about it, what is missing. */
 export function summary(report: VerifyReport): string {
-  const { manifests, objects, bytes, rows } = report.checked
-  const read = `${count(manifests, 'manifest')}, ${count(objects, 'object')}, ${size(bytes)}, ${count(rows, 'row')}`
+  const { manifests } = report.checked
+  const all = read(report.checked)
   const lines: string[] = []
   if (manifests === 0 && report.problems.length === 0) {
     lines.push(
       'Nothing was checked: there is no manifest here. Is this the root of the data (it holds manifest/ and parquet/)?',
     )
-  } else if (report.ok) lines.push(`All that is there is right: ${read}.`)
-  else lines.push(`${count(report.problems.length, 'problem')} in ${read}:`)
+  } else if (report.ok) lines.push(`All that is there is right: ${all}.`)
+  else lines.push(`${count(report.problems.length, 'problem')} in ${all}:`)
   for (const problem of report.problems.slice(0, PROBLEMS_SHOWN_MAX)) lines.push(...problemLines(problem))
   const hidden = report.problems.length - PROBLEMS_SHOWN_MAX
   if (hidden > 0) lines.push(`  and ${hidden} more: --json lists all`)

@@ -1,6 +1,6 @@
 import type { Bucket } from '../ship/mod.ts'
 import { Decoder } from './decoder.ts'
-import type { Source } from './fetch.ts'
+import type { Source, Tally } from './fetch.ts'
 import { findMarkets } from './listing.ts'
 import { MarketCheck } from './market.ts'
 import { type CoverageDay, Findings, type VerifyProgress, type VerifyReport } from './report.ts'
@@ -8,6 +8,8 @@ import { type CoverageDay, Findings, type VerifyProgress, type VerifyReport } fr
 export interface VerifyOptions {
   /** Told after each window. */
   readonly onProgress?: (progress: VerifyProgress) => void
+  /** Ends the verification between two objects: it throws the signal's reason, and nothing was concluded. */
+  readonly signal?: AbortSignal
   /** For callers that verify often: workers that outlive the call. They stay the caller's to close. */
   readonly decoder?: Decoder
 }
@@ -20,10 +22,7 @@ export interface VerifyOptions {
 export async function verifyBucket(bucket: Bucket, options: VerifyOptions = {}): Promise<VerifyReport> {
   const decoder = options.decoder ?? new Decoder()
   try {
-    return await verifyWith(
-      { bucket, decoder, tally: { manifests: 0, objects: 0, bytes: 0, rows: 0 } },
-      options,
-    )
+    return await verifyWith({ bucket, decoder, tally: nothing(), signal: options.signal }, options)
   } finally {
     if (options.decoder === undefined) await decoder.close()
   }
@@ -34,8 +33,12 @@ export async function verifyBucket(bucket: Bucket, options: VerifyOptions = {}):
  * Problems are those of manifests alone. Throws the bucket's errors.
  */
 export async function listCoverage(bucket: Bucket, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const source = { bucket, decoder: new Decoder(), tally: { manifests: 0, objects: 0, bytes: 0, rows: 0 } }
+  const source = { bucket, decoder: new Decoder(), tally: nothing(), signal: options.signal }
   return await verifyWith(source, options, false)
+}
+
+function nothing(): Tally {
+  return { manifests: 0, objects: 0, bytes: 0, rows: 0 }
 }
 
 async function verifyWith(
@@ -51,8 +54,8 @@ async function verifyWith(
     else findings.note('object_orphan', key, 'its path is none of an object, and no manifest names it')
   }
   for (const market of markets) {
-    const onWindow = (windowsDone: number, windows: number) => {
-      const { symbol } = market
+    const { symbol, manifests: windows } = market
+    const onWindow = (windowsDone: number) => {
       onProgress?.({ checked: { ...source.tally }, symbol, windows, windowsDone, problems: findings.size })
     }
     const days = await new MarketCheck(source, market, findings, onWindow, reads).check()

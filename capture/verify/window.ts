@@ -1,9 +1,9 @@
 /** One window of one run: its objects, their rows, and its coverage. */
-import type { Manifest, ManifestObject } from '../ship/mod.ts'
+import { type Manifest, type ManifestObject, parseTimeUs } from '../ship/mod.ts'
 import { coverageFault } from './coverage-object.ts'
 import { Feed } from './feed.ts'
 import { openObject, type Source } from './fetch.ts'
-import { type CoverageInterval, coverageOf, IntervalWalk, type StreamCoverage } from './intervals.ts'
+import { coverageOf, IntervalWalk, type StreamCoverage } from './intervals.ts'
 import { derivedFault, type LevelSlice } from './rebuild.ts'
 import { Findings } from './report.ts'
 import { type Batch, type Lists, type ObjectReader, parseStreamName } from './rows.ts'
@@ -68,8 +68,8 @@ export class WindowCheck {
     }
     this.#dropConsequences(books, depth)
     const damaged = this.#finishStreams()
-    this.#run.bookFollows =
-      depth !== undefined && !damaged.has('depth') && (books === undefined || !damaged.has(books.stream))
+    const right = !damaged.has('depth') && (books === undefined || !damaged.has(books.stream))
+    this.#run.keepBook(right && this.#run.streams.get('depth')?.before?.interval !== undefined)
     this.#run.contiguous = true
     return { findings: this.#findings, coverage: this.#coverage, damaged }
   }
@@ -113,11 +113,12 @@ export class WindowCheck {
   }
 
   async #checkUnchained(open: Open): Promise<void> {
-    const feed = this.#feed(open, () => undefined)
+    const feed = this.#feed(open, (batch) => batch.int32('connection'))
     const walk = this.#walk(open.name)
     while (await feed.more()) {
+      const receivedUs = Number(feed.receivedUs[feed.row])
       walk.enter(feed.seqs[feed.row] ?? 0n)
-      walk.evidence(0n, 0n, Number(feed.receivedUs[feed.row]))
+      walk.evidence({ previousId: 0n, id: 0n, receivedUs, connection: feed.view?.[feed.row] ?? 0 })
       feed.row++
     }
   }
@@ -162,8 +163,15 @@ export class WindowCheck {
     const id = view.ids[row] ?? 0n
     if (kind === 'delta') this.#follow(open, feed, view)
     else if (kind === 'snapshot' || kind === 'book') {
-      const place = this.#walk(open.name).enter(feed.seqs[row] ?? 0n)
-      const link = { id, connection: view.connections[row] ?? 0, gapBefore: view.gapBefore(row) }
+      const walk = this.#walk(open.name)
+      const place = walk.enter(feed.seqs[row] ?? 0n)
+      walk.stands(id)
+      const link = {
+        previousId: view.previousIds?.[row] ?? 0n,
+        id,
+        connection: view.connections[row] ?? 0,
+        gapBefore: view.gapBefore(row),
+      }
       this.#note('chain_broken', open, this.#run.stream(open.name).chain.replace(kind, link, place))
     } else {
       this.#note('rows_mismatch', open, `a row is of kind ${JSON.stringify(kind)}`)
@@ -201,17 +209,15 @@ export class WindowCheck {
     const row = feed.row
     const id = view.ids[row] ?? 0n
     const previousId = view.previousIds === undefined ? id - 1n : (view.previousIds[row] ?? 0n)
-    // trades fall out by id whatever connection brings them
-    const connection = view.previousIds === undefined ? 0 : (view.connections[row] ?? 0)
+    const connection = view.connections[row] ?? 0
     const walk = this.#walk(open.name)
     const place = walk.enter(feed.seqs[row] ?? 0n)
     const { chain } = this.#run.stream(open.name)
-    this.#note(
-      'chain_broken',
-      open,
-      chain.follow({ previousId, id, connection, gapBefore: view.gapBefore(row) }, place),
-    )
-    walk.evidence(previousId, id, Number(feed.receivedUs[row]))
+    // trades count by one whatever connection brings them: nothing takes over there
+    const link = { previousId, id, connection: view.previousIds === undefined ? 0 : connection }
+    const gapBefore = view.gapBefore(row)
+    this.#note('chain_broken', open, chain.follow({ ...link, gapBefore }, place))
+    walk.evidence({ previousId, id, receivedUs: Number(feed.receivedUs[row]), connection })
   }
 
   #note(kind: Parameters<Findings['note']>[0], open: Open, fault: string | undefined): void {
@@ -234,7 +240,9 @@ export class WindowCheck {
   #walk(name: string): IntervalWalk {
     let walk = this.#walks.get(name)
     if (walk === undefined) {
-      walk = new IntervalWalk(name, this.#coverage.get(name)?.intervals ?? [], this.#run.stream(name).before)
+      const coverage = this.#coverage.get(name) ?? { intervals: [], suspects: [] }
+      const closedUs = parseTimeUs(this.#manifest.closed)
+      walk = new IntervalWalk(name, coverage, this.#run.stream(name).before, closedUs)
       this.#walks.set(name, walk)
     }
     return walk
@@ -259,7 +267,7 @@ export class WindowCheck {
     names.delete('coverage')
     for (const name of names) {
       const walk = this.#walk(name)
-      const before: CoverageInterval | null = walk.finish()
+      const before = walk.finish()
       const state = this.#run.stream(name)
       // rows that are not right do not agree with coverage either
       if (!damaged.has(name) && walk.fault !== undefined) {

@@ -4,8 +4,8 @@ import { IdChain } from '../../capture/verify/chain.ts'
 import { overlapsOf, type RowIds } from '../../capture/verify/overlap.ts'
 import { type DepthEntry, Rebuild } from '../../capture/verify/rebuild.ts'
 
-const inside = { fresh: false, begun: true }
-const fresh = { fresh: true, begun: false }
+const inside = { begun: true }
+const fresh = { begun: false }
 const link = (previousId: bigint, id: bigint, connection = 1, gapBefore = false) => ({
   previousId,
   id,
@@ -32,10 +32,13 @@ test('chain: the first event of another connection takes over where it meets the
 
 test('chain: an event joins a snapshot that it meets, a second snapshot does not come unannounced', () => {
   const chain = new IdChain()
-  assert.equal(chain.replace('snapshot', { id: 15n, connection: 1, gapBefore: true }, fresh), undefined)
+  assert.equal(
+    chain.replace('snapshot', { previousId: 0n, id: 15n, connection: 1, gapBefore: true }, fresh),
+    undefined,
+  )
   assert.equal(chain.follow(link(12n, 18n), inside), undefined)
   assert.match(
-    chain.replace('snapshot', { id: 25n, connection: 1, gapBefore: false }, inside) ?? '',
+    chain.replace('snapshot', { previousId: 0n, id: 25n, connection: 1, gapBefore: false }, inside) ?? '',
     /no gap is told/,
   )
 })
@@ -43,21 +46,28 @@ test('chain: an event joins a snapshot that it meets, a second snapshot does not
 test('chain: a book of our own stands where the chain stands', () => {
   const chain = new IdChain()
   chain.follow(link(1n, 10n), inside)
-  assert.equal(chain.replace('book', { id: 10n, connection: 1, gapBefore: false }, inside), undefined)
+  assert.equal(
+    chain.replace('book', { previousId: 0n, id: 10n, connection: 1, gapBefore: false }, inside),
+    undefined,
+  )
   assert.match(chain.follow(link(9n, 12n), inside) ?? '', /no gap is told/)
   assert.match(
-    chain.replace('book', { id: 13n, connection: 1, gapBefore: false }, inside) ?? '',
+    chain.replace('book', { previousId: 0n, id: 13n, connection: 1, gapBefore: false }, inside) ?? '',
     /no gap is told/,
   )
 })
 
-test('chain: a gap may be told where an interval begins, or where that is not known', () => {
+test('chain: a gap may be told at the first row of an interval, and at no other', () => {
   const chain = new IdChain()
   chain.follow(link(1n, 10n), inside)
   assert.equal(chain.follow(link(50n, 60n, 1, true), fresh), undefined)
-  assert.equal(chain.follow(link(70n, 80n, 1, true), { fresh: undefined, begun: false }), undefined)
-  assert.notEqual(chain.follow(link(90n, 95n, 1, true), { fresh: true, begun: true }), undefined)
-  assert.notEqual(chain.follow(link(97n, 99n, 1, true), { fresh: false, begun: false }), undefined)
+  assert.notEqual(chain.follow(link(90n, 95n, 1, true), inside), undefined)
+})
+
+test('chain: back to a connection from before nothing takes over', () => {
+  const chain = new IdChain()
+  chain.follow(link(1n, 10n, 2), inside)
+  assert.match(chain.follow(link(8n, 12n, 1), inside) ?? '', /no gap is told/)
 })
 
 test('chain: after what is not known anything may follow', () => {

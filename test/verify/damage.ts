@@ -63,7 +63,8 @@ export function rowsOf(bytes: Uint8Array, stream: string): Row[] {
   return rows
 }
 
-function encode(rows: readonly Row[], stream: string, metadata: string): Buffer {
+/** Rows as a Parquet file of their stream. */
+export function encode(rows: readonly Row[], stream: string, metadata: string): Buffer {
   const list = columns(stream)
   const stage = new Stage(list)
   for (const row of rows) {
@@ -146,7 +147,7 @@ export async function rewriteCoverage(
   place: Place,
   manifest: Manifest,
   pick: (row: Manifest['coverage'][number]) => boolean,
-  change: { readonly rows?: number; readonly to?: string; readonly last_id?: string },
+  change: Partial<Record<'to' | 'prev_id' | 'first_id' | 'last_id', string>> & { readonly rows?: number },
 ): Promise<Manifest> {
   const seqs = new Set(manifest.coverage.filter(pick).map(({ seq }) => seq))
   if (seqs.size === 0) throw new Error('no coverage row is picked')
@@ -157,11 +158,13 @@ export async function rewriteCoverage(
   return await rewrite(place, changed, 'coverage', (rows) =>
     rows.map((row) => {
       if (!seqs.has(String(row.seq))) return row
-      const { rows: count, to, last_id: lastId } = change
+      const { rows: count, to, prev_id: prevId, first_id: firstId, last_id: lastId } = change
       return {
         ...row,
         ...(count === undefined ? {} : { rows: BigInt(count) }),
         ...(to === undefined ? {} : { to_time: BigInt(Date.parse(to)) * 1000n }),
+        ...(prevId === undefined ? {} : { prev_id: BigInt(prevId) }),
+        ...(firstId === undefined ? {} : { first_id: BigInt(firstId) }),
         ...(lastId === undefined ? {} : { last_id: BigInt(lastId) }),
       }
     }),

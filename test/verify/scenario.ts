@@ -3,7 +3,13 @@ import assert from 'node:assert/strict'
 import { cp } from 'node:fs/promises'
 import { after, before } from 'node:test'
 import type { Manifest } from '../../capture/ship/mod.ts'
-import { Decoder, type ProblemKind, type VerifyReport, verifyBucket } from '../../capture/verify/mod.ts'
+import {
+  type CoverageSeconds,
+  Decoder,
+  type ProblemKind,
+  type VerifyReport,
+  verifyBucket,
+} from '../../capture/verify/mod.ts'
 import { objectOf, type Row, there } from './damage.ts'
 import { Capture, Market, Place, play, RUN_A, RUN_B } from './world.ts'
 
@@ -80,10 +86,10 @@ export class Scenario {
   }
 }
 
-/** Makes the scenario before the tests of a file, and removes it after them. */
-export function useScenario(): Scenario {
+/** Makes the scenario before the tests of a file, and removes it after them. `made: false`: only its empty places. */
+export function useScenario({ made = true }: { readonly made?: boolean } = {}): Scenario {
   const scenario = new Scenario()
-  before(() => scenario.make())
+  if (made) before(() => scenario.make())
   after(() => scenario.remove())
   return scenario
 }
@@ -100,9 +106,14 @@ export function keyIn(manifests: readonly Manifest[], window: number, stream: st
 export const changeRow = (at: number, change: (row: Row) => Row) => (rows: Row[]) =>
   rows.map((row, i) => (i === at ? change(row) : row))
 
-/** Seconds of a stream that are missing, over all days. */
-export function missing(report: VerifyReport, stream: string): number {
+/** Seconds of a stream in a state, over all days. */
+export function seconds(report: VerifyReport, stream: string, state: keyof CoverageSeconds): number {
   const rows = report.coverage.filter((row) => row.stream === stream)
   assert.notEqual(rows.length, 0)
-  return rows.reduce((sum, row) => sum + row.seconds.missing, 0)
+  return rows.reduce((sum, row) => sum + row.seconds[state], 0)
+}
+
+/** Seconds of a stream that are missing, over all days. */
+export function missing(report: VerifyReport, stream: string): number {
+  return seconds(report, stream, 'missing')
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { cp } from 'node:fs/promises'
+import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { keyOfManifest, LocalBucket, type Manifest, objectKey, parseTimeUs } from '../../capture/ship/mod.ts'
 import { listCoverage, verifyBucket } from '../../capture/verify/mod.ts'
-import { reseal, there } from './damage.ts'
-import { keyIn, useScenario, windowOf } from './scenario.ts'
+import { objectOf, reseal, rewrite, rowsOf, there } from './damage.ts'
+import { changeRow, keyIn, useScenario, windowOf } from './scenario.ts'
 import { Capture, Market, type Place, play, RUN_A, RUN_B } from './world.ts'
 
 const s = useScenario()
@@ -170,6 +170,36 @@ describe('other lives of a run', () => {
       if (stream === 'depth')
         assert.deepEqual([seconds.proven, seconds.suspect, seconds.missing], [0, span, span])
     }
+  })
+
+  test('audits and a proven silence of a real session: its book rows stand in mid-window, and are compared', async () => {
+    const place = await s.fresh()
+    const market = new Market(undefined, 1100)
+    const capture = new Capture(market, place.dir, RUN_A, { rotationSeconds: 300, bookLevels: 20 })
+    capture.connect()
+    play(market, [capture], 660)
+    play(market, [capture], 40, ['depth'])
+    play(market, [capture], 10)
+    const manifests = await capture.stop(place.bucket)
+    const { problems, coverage } = await s.verify(place)
+    assert.deepEqual(problems, [])
+    const depth = coverage.filter(({ stream }) => stream === 'depth')
+    assert.deepEqual(
+      depth.map(({ seconds }) => seconds.missing),
+      [0],
+    )
+    const files = manifests.map((manifest) => place.path(objectOf(manifest, 'depth').key))
+    const rows = await Promise.all(files.map(async (file) => rowsOf(await readFile(file), 'depth')))
+    const audits = rows.map((window) => window.slice(1).filter(({ kind }) => kind === 'book').length)
+    assert.ok(Math.max(...audits) > 0, `audits by window: ${audits}`)
+    // a level of the audit that is another one is told
+    const window = audits.findIndex((count) => count > 0)
+    const at = rows[window]?.findIndex(({ kind }, i) => i > 0 && kind === 'book') ?? 0
+    const worse = changeRow(at, (row) => {
+      return { ...row, bid_qtys: (row.bid_qtys as number[]).map((qty, i) => (i === 25 ? qty + 1 : qty)) }
+    })
+    await rewrite(place, windowOf(manifests, window), 'depth', worse)
+    await s.expectOnly(place, 'book_mismatch', keyIn(manifests, window, 'depth'), /bid at .* the row has/)
   })
 
   test('midnight: a run over two days has a row of coverage for each', async () => {

@@ -7,11 +7,12 @@ import { exchangeByName } from '../../capture/exchange/mod.ts'
 import { segmentName } from '../../capture/journal/mod.ts'
 import { Run } from '../../capture/process/run.ts'
 import { type RecordOutcome, recordSegment } from '../../capture/record/mod.ts'
-import type { Input, SessionConfig, SnapshotRequest } from '../../capture/session/mod.ts'
+import type { FetchRequest, Input, SessionConfig } from '../../capture/session/mod.ts'
 import { keyOfManifest, LocalBucket, type Manifest, serialiseManifest } from '../../capture/ship/mod.ts'
+import { clockProbes, GUARDS, NO_REQUESTS, NO_ROWS } from '../support/session.ts'
 import { type Market, SYMBOL, sha256 } from './market.ts'
 
-export { Market, sha256 } from './market.ts'
+export { Market, START_US, SYMBOL, sha256 } from './market.ts'
 
 /** One capture process: a run that is fed by hand. */
 export class Capture {
@@ -20,7 +21,8 @@ export class Capture {
   readonly #skewUs: number
   readonly #name: string
   readonly #dir: string
-  readonly #asked: SnapshotRequest[] = []
+  readonly #asked: FetchRequest[] = []
+  readonly #streamsWanted: SessionConfig['streams']
   #public = 0
   #streams = 0
   #connections = 0
@@ -28,7 +30,14 @@ export class Capture {
   /** `skewUs`: how far this node's clock is ahead. */
   constructor(market: Market, dir: string, name: string, options: CaptureOptions = {}) {
     const { streams = ['books', 'depth', 'trades', 'mark_price'], bookLevels = 5, skewUs = 0 } = options
-    const config: SessionConfig = { exchange: 'BinanceUsdm', symbol: SYMBOL, streams, bookLevels }
+    const config: SessionConfig = {
+      exchange: 'BinanceUsdm',
+      symbol: SYMBOL,
+      streams,
+      bookLevels,
+      guards: GUARDS,
+    }
+    this.#streamsWanted = streams
     this.#market = market
     this.#skewUs = skewUs
     this.#name = name
@@ -41,7 +50,11 @@ export class Capture {
       writer: { capture: 'test', uid: '', pod: '', node: '' },
       rotationSeconds: options.rotationSeconds ?? 10,
       clock: { now: () => market.nowUs + skewUs, anchor: () => {} },
-      requests: { fetch: (request) => this.#asked.push(request), reconnect: () => {} },
+      requests: { ...NO_REQUESTS, fetch: (request) => this.#asked.push(request) },
+      rows: NO_ROWS,
+      onEnd: (reason) => {
+        throw new Error(`the run ended: ${reason}`)
+      },
       onHalt: (reason, message) => {
         if (reason !== options.halts) throw new Error(`${reason}: ${message}`)
       },
@@ -50,22 +63,37 @@ export class Capture {
         throw error
       },
     })
+    for (const probe of clockProbes(this.received)) this.run.input(probe)
   }
 
   get received(): number {
     return this.#market.nowUs + this.#skewUs
   }
 
+  /** Opens the routes that its streams need; 0 stands for one that is not there. */
   connect(): void {
-    this.#public = ++this.#connections
-    this.run.input({ kind: 'opened', received: this.received, connection: this.#public, route: 'public' })
-    this.#streams = ++this.#connections
-    this.run.input({ kind: 'opened', received: this.received, connection: this.#streams, route: 'market' })
+    const wants = (...streams: SessionConfig['streams']) =>
+      streams.some((stream) => this.#streamsWanted.includes(stream))
+    this.#public = wants('books', 'depth') ? this.#open('public') : 0
+    this.#streams = wants('trades', 'mark_price') ? this.#open('market') : 0
+  }
+
+  #open(route: string): number {
+    const connection = ++this.#connections
+    this.run.input({ kind: 'opened', received: this.received, connection, route })
+    return connection
   }
 
   disconnect(): void {
-    for (const connection of [this.#public, this.#streams]) {
-      this.run.input({ kind: 'closed', received: this.received, connection, code: 1006, reason: 'cut' })
+    for (const connection of [this.#public, this.#streams].filter((one) => one !== 0)) {
+      this.run.input({
+        kind: 'closed',
+        received: this.received,
+        connection,
+        code: 1006,
+        reason: 'cut',
+        silent: false,
+      })
     }
   }
 
@@ -78,19 +106,23 @@ export class Capture {
   }
 
   tick(): void {
-    this.run.input({ kind: 'tick', received: this.received, wallDistance: 0 })
+    this.run.input({ kind: 'tick', received: this.received, wallDistance: 0, share: 1 })
   }
 
   /** Answers what the session asked for. */
   answer(): void {
-    for (const { id, limit } of this.#asked.splice(0)) {
-      const body = Buffer.from(this.#market.snapshot(limit))
-      const answer = { request: id, status: 200, usedWeight: 1, retryAt: 0, error: '', body } as const
+    for (const { id, what, limit } of this.#asked.splice(0)) {
+      const isSnapshot = what === 'snapshot'
+      const body = Buffer.from(isSnapshot ? this.#market.snapshot(limit) : '')
+      const status = isSnapshot ? 200 : 503
+      const answer = { request: id, status, usedWeight: 1, retryAt: 0, error: '', body } as const
+      this.run.input({ kind: 'sent', received: this.received, request: id, limit })
       this.run.input({ kind: 'response', received: this.received, ...answer })
     }
   }
 
   #message(connection: number, frame: string): void {
+    if (connection === 0) return
     this.run.input({
       kind: 'message',
       received: this.received,
