@@ -6,6 +6,9 @@ import { Member } from './member.ts'
 
 /** Between two starts: a hundred processes that start at once only wait for each other. */
 const STAGGER_MS = 50
+/** So many may start like this; later ones share the address's 300 connection attempts in five minutes. */
+const UNPACED_MAX = 40
+const PACED_MS = 3_000
 /** A process that was told to leave and is still there after this is ended by force. */
 const LEAVE_MS = 10_000
 
@@ -22,7 +25,7 @@ export class Fleet {
 
   /** Runs until every symbol has ended; gives the exit code of the command. */
   async run(): Promise<number> {
-    for (const [i, member] of this.#members.entries()) member.start(i * STAGGER_MS)
+    for (const [i, member] of this.#members.entries()) member.start(startDelayMs(i))
     const ends = await Promise.all(this.#members.map(({ ended }) => ended))
     const exitCode = this.#wrongCall
       ? EXIT_WRONG_CALL
@@ -64,4 +67,9 @@ export class Fleet {
     }
     this.#tell(event)
   }
+}
+
+/** When the symbol of this index starts, ms after the first: each start opens two connections. */
+export function startDelayMs(index: number): number {
+  return Math.min(index, UNPACED_MAX) * STAGGER_MS + Math.max(0, index - UNPACED_MAX) * PACED_MS
 }

@@ -24,6 +24,12 @@ export interface AppendFileOptions {
   readonly after?: Promise<void> | undefined
   /** Called once, when the file dies, before it is cut (`closed` says when that is done). Must not throw. */
   readonly onError: (error: JournalError) => void
+  /**
+   * Called once, when the disk first has no room: whoever appends may add a last word now. Must not throw.
+   */
+  readonly onFull?: (() => void) | undefined
+  /** Makes room on a full disk; false where there is none to make. What waits is then written once more. */
+  readonly makeRoom?: (() => Promise<boolean>) | undefined
   readonly fs?: JournalFs | undefined
   readonly timer?: JournalTimer | undefined
   /** Default `QUEUED_BYTES_MAX`. */
@@ -34,7 +40,14 @@ export interface AppendFileOptions {
 export type FileClose =
   | { readonly how: 'closed'; readonly bytes: number }
   /** `cut`: the file ends at `error.goodBytes`; if not, `detail` says why, and recovery will cut it. */
-  | { readonly how: 'failed'; readonly error: JournalError; readonly cut: boolean; readonly detail: string }
+  | {
+      readonly how: 'failed'
+      readonly error: JournalError
+      readonly cut: boolean
+      readonly detail: string
+      /** A file stands there, if only an empty one. */
+      readonly made: boolean
+    }
 
 interface Waiter {
   readonly bytes: number
@@ -62,6 +75,8 @@ export class AppendFile {
   #closing = false
   #writeDue = false
   #syncDue = false
+  /** The disk was full once: room is made only once for a file. */
+  #full = false
   #cancelWriteTimer: (() => void) | undefined
   #cancelSyncTimer: (() => void) | undefined
   #written = 0
@@ -149,7 +164,7 @@ export class AppendFile {
       return
     }
     try {
-      if (!this.#error) this.#file = await this.#fs.create(this.path)
+      if (!this.#error) this.#file = await this.#makeFile()
     } catch (cause) {
       this.#creating = false
       const exists = errorCode(cause) === 'EEXIST'
@@ -169,6 +184,15 @@ export class AppendFile {
     // The first sync is the directory's, so that no synced frame can lose its file's name.
     this.#runSync(() => this.#fs.syncDir(dirname(this.path)), 0)
     this.#advance()
+  }
+
+  async #makeFile(): Promise<JournalFile> {
+    try {
+      return await this.#fs.create(this.path)
+    } catch (cause) {
+      if (!isFullError(cause) || !(await this.#makeRoom())) throw cause
+      return await this.#fs.create(this.path)
+    }
   }
 
   #armWriteTimer(): void {
@@ -211,7 +235,10 @@ export class AppendFile {
   #startWrite(file: JournalFile): void {
     this.#writeDue = false
     const slice = this.queue.take()
-    if (!slice) return
+    if (slice) this.#write(file, slice)
+  }
+
+  #write(file: JournalFile, slice: Buffer): void {
     this.#writing = true
     file.write(slice).then(
       (bytes) => {
@@ -219,18 +246,55 @@ export class AppendFile {
         this.#wrote(slice, bytes)
       },
       (cause) => {
-        this.#writing = false
         // How much of the slice arrived is unknown: only what was accepted before it is good.
-        this.#fail(codeOf(cause), 'could not be written', this.#written, cause)
+        const fail = () => {
+          this.#writing = false
+          this.#fail(codeOf(cause), 'could not be written', this.#written, cause)
+        }
+        if (isFullError(cause) && !this.#error) void this.#writeAgain(file, slice, fail)
+        else fail()
       },
     )
+  }
+
+  /**
+   * The disk is full: makes room, and writes the slice from its beginning. What arrived of it is cut off first,
+   * so that it stands there once. Where that fails too, `fail` has the last word.
+   */
+  async #writeAgain(file: JournalFile, slice: Buffer, fail: () => void): Promise<void> {
+    this.#writing = true
+    try {
+      if (!(await this.#makeRoom())) return fail()
+      await file.truncate(this.#written)
+    } catch {
+      // whatever kept it from making room, the disk is still full: that is what is told
+      return fail()
+    }
+    if (this.#error) {
+      this.#writing = false
+      return this.#cutWhenIdle()
+    }
+    this.#write(file, slice)
+  }
+
+  /** Tells the owner that the disk is full, and asks for room: the first time only. */
+  async #makeRoom(): Promise<boolean> {
+    if (this.#full) return false
+    this.#full = true
+    this.#options.onFull?.()
+    return (await this.#options.makeRoom?.()) ?? false
   }
 
   #wrote(slice: Buffer, bytes: number): void {
     if (bytes !== slice.length) {
       // The kernel reports a disk that fills up as a short write; the error would come with the next one.
       const good = this.#written + lastBoundary(slice, bytes)
-      this.#fail('JournalFull', `took only ${bytes} of ${slice.length} bytes: no room is left`, good)
+      const fail = () => {
+        this.#writing = false
+        this.#fail('JournalFull', `took only ${bytes} of ${slice.length} bytes: no room is left`, good)
+      }
+      if (this.#file && !this.#error) void this.#writeAgain(this.#file, slice, fail)
+      else fail()
       return
     }
     this.queue.release()
@@ -303,7 +367,7 @@ export class AppendFile {
 
   async #cut(error: JournalError): Promise<FileClose> {
     const file = this.#file
-    if (!file) return { how: 'failed', error, cut: true, detail: 'no file was made' }
+    if (!file) return { how: 'failed', error, cut: true, detail: 'no file was made', made: false }
     const problems: string[] = []
     const note = (cause: unknown) => problems.push(errorMessage(cause))
     await file.truncate(error.goodBytes).catch(note)
@@ -311,7 +375,7 @@ export class AppendFile {
     // Not after a failed sync, which is never tried again: no more is claimed than `syncedBytes`.
     if (error.code === 'JournalFull') await file.datasync().catch(note)
     await file.close().catch(note)
-    return { how: 'failed', error, cut, detail: problems.join('; ') }
+    return { how: 'failed', error, cut, detail: problems.join('; '), made: true }
   }
 }
 

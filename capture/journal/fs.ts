@@ -22,7 +22,8 @@ export type JournalTimer = (delayMs: number, run: () => void) => () => void
 
 export const nodeJournalFs: JournalFs = {
   async create(path) {
-    const handle = await open(path, 'wx', 0o640)
+    // appending: after a cut the next write goes to the new end
+    const handle = await open(path, 'ax', 0o640)
     return {
       // A bare write, because the higher calls of Node retry a short write and thereby hide where it stopped.
       write: async (bytes) => (await handle.write(bytes)).bytesWritten,

@@ -7,9 +7,22 @@
  * a killed process loses at most what waited 5 ms, a power loss at most what came after the last sync (1 s or 256 KiB);
  * a later segment has no file before the earlier one is sealed on disk.
  */
+export {
+  isRunId,
+  makeRunId,
+  parseRunId,
+  parseSegmentName,
+  segmentName,
+} from '../../api/names.ts'
 export { QUEUED_BYTES_MAX } from './append-file.ts'
 export { decodeInput, encodeInput } from './codec.ts'
-export { JournalError, type JournalErrorCode, JournalMisuse, JournalUnreadable } from './errors.ts'
+export {
+  isFullError,
+  JournalError,
+  type JournalErrorCode,
+  JournalMisuse,
+  JournalUnreadable,
+} from './errors.ts'
 export { FRAME_BODY_BYTES_MAX } from './frame.ts'
 export { type JournalFile, type JournalFs, type JournalTimer, nodeJournalFs } from './fs.ts'
 export { acquireSpoolLock, type SpoolLock, SpoolLocked, SpoolUnusable } from './lock.ts'
@@ -21,16 +34,7 @@ export {
   type RecoveredSegments,
   recoverSegments,
 } from './recover.ts'
-export {
-  compareSegments,
-  isRunId,
-  makeRunId,
-  parseRunId,
-  parseSegmentName,
-  type RunIdParts,
-  type SegmentPosition,
-  segmentName,
-} from './run-id.ts'
+export { FileReserve, RESERVE_BYTES, type Reserve } from './reserve.ts'
 export { SEGMENT_FORMAT, type SegmentHeader, type SegmentTrailer } from './segment.ts'
 export {
   type SealTrailer,

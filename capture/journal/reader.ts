@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { parseSegmentName } from '../../api/names.ts'
 import type { Input } from '../session/mod.ts'
 import { decodeInput } from './codec.ts'
 import { JournalMisuse, JournalUnreadable } from './errors.ts'
@@ -15,7 +16,6 @@ import {
   FRAME_KINDS,
   INPUT_KIND_MIN,
 } from './frame.ts'
-import { parseSegmentName } from './run-id.ts'
 import { findFrame, readFully } from './scan.ts'
 import { decodeHeader, decodeTrailer, type SegmentHeader, type SegmentTrailer } from './segment.ts'
 

@@ -1,11 +1,11 @@
 /** What a starting process does with the segments it finds: list them, and cut the tails that a crash tore. */
 import { type FileHandle, mkdir, open, readdir, rename, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { compareWindows, parseSegmentName } from '../../api/names.ts'
 import { JournalMisuse } from './errors.ts'
 import { checkFrame, FRAME_HEAD_BYTES, FRAME_KINDS } from './frame.ts'
 import { syncDir } from './fs.ts'
 import { type SegmentEnd, SegmentReader } from './reader.ts'
-import { compareSegments, parseSegmentName } from './run-id.ts'
 import { readFully } from './scan.ts'
 import { TRAILER_BYTES_MAX } from './segment.ts'
 
@@ -48,7 +48,7 @@ export async function recoverSegments(journalDir: string): Promise<RecoveredSegm
     const { size } = await stat(path)
     segments.push({ path, ...position, bytes: size, sealed: await endsWithTrailer(path, size) })
   }
-  return { segments: segments.sort(compareSegments), foreign: foreign.sort() }
+  return { segments: segments.sort(compareWindows), foreign: foreign.sort() }
 }
 
 /**

@@ -1,11 +1,11 @@
 /** Writes one segment: header and checkpoint first, then inputs as they come, then (in order) the trailer. */
 import { join } from 'node:path'
+import { segmentName } from '../../api/names.ts'
 import type { Input, MessageInput } from '../session/mod.ts'
-import { AppendFile, type AppendFileOptions } from './append-file.ts'
+import { AppendFile, type AppendFileOptions, type FileClose } from './append-file.ts'
 import { encodeInput, messageBytes, writeMessage } from './codec.ts'
-import { type JournalError, JournalMisuse } from './errors.ts'
+import { JournalMisuse } from './errors.ts'
 import { encodeFrame, FRAME_HEAD_BYTES, finishFrame } from './frame.ts'
-import { segmentName } from './run-id.ts'
 import {
   encodeCheckpoint,
   encodeHeader,
@@ -32,8 +32,7 @@ export type SealTrailer = Omit<SegmentTrailer, 'inputs'> & { readonly inputs?: n
 /** How a segment's file was left. */
 export type SegmentClose =
   | { readonly how: 'sealed' | 'abandoned'; readonly bytes: number }
-  /** `cut`: the file ends at `error.goodBytes`; if not, `detail` says why, and recovery will cut it. */
-  | { readonly how: 'failed'; readonly error: JournalError; readonly cut: boolean; readonly detail: string }
+  | Extract<FileClose, { how: 'failed' }>
 
 export class SegmentWriter {
   /** The segment's file. */
@@ -49,7 +48,8 @@ export class SegmentWriter {
 
   /**
    * Begins a segment; inputs may be appended at once. The file is made behind the scenes, after `after`.
-   * Throws `JournalMisuse` for a name or checkpoint that does not fit; every later failure goes to `onError`.
+   * Throws `NameError` for a run or window that is none, `JournalMisuse` for a checkpoint that does not fit; every
+   * later failure goes to `onError`.
    */
   static open(options: SegmentWriterOptions): SegmentWriter {
     const path = join(options.dir, segmentName(options.header.run, options.header.window))

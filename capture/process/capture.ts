@@ -4,10 +4,10 @@ import type { Logger } from 'pino'
 import type { ProcessConfig } from '../../api/config.ts'
 import { EXIT_DRAINED, EXIT_INTERNAL_ERROR, HALT_EXIT_CODES, type HaltReason } from '../../api/reasons.ts'
 import { exchangeByName } from '../exchange/mod.ts'
-import { Feed, nodeClock, nodeTimers } from '../feed/mod.ts'
+import { nodeClock, nodeTimers } from '../feed/mod.ts'
 import {
   acquireSpoolLock,
-  makeRunId,
+  FileReserve,
   type RecoveredSegments,
   recoverSegments,
   type SpoolLock,
@@ -16,15 +16,28 @@ import {
 import { Recorder } from '../record/mod.ts'
 import { formatTimeUs, LocalBucket, openSpool, Shipper, type Spool } from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
-import { haltsInARow, type Report, readReport, writeReport } from './report.ts'
-import { Run } from './run.ts'
-import { type CaptureStatus, statusOf } from './status.ts'
+import { RunKeeper } from './keeper.ts'
+import type { Metrics } from './metrics.ts'
+import { PauseFile, readPausedUntil } from './paused-until.ts'
+import {
+  type Halts,
+  haltsInARow,
+  type Report,
+  readHalts,
+  readReport,
+  rememberHalt,
+  writeReport,
+} from './report.ts'
+import { DiskRoom } from './room.ts'
+import { type CaptureStatus, isReady, statusOf } from './status.ts'
 import { Windows } from './windows.ts'
 
 /** A halting process ships for at most this long; what is left goes with the next start. */
 const HALT_SHIP_MS = 30_000
 /** Each last step of a process has so long: what hangs then ends with the process. */
 const END_STEP_MS = 5_000
+/** A loop that turns handles a tick each second; one that handled none for so long does not turn. */
+const BEAT_MS_MAX = 10_000
 
 /** How a capture ended. */
 export interface Ending {
@@ -32,9 +45,17 @@ export interface Ending {
   readonly report: Report
 }
 
+/** What earlier processes left in the spool. */
+interface Left {
+  readonly segments: RecoveredSegments
+  readonly report: Report | undefined
+  readonly halts: Halts
+  readonly pausedUntilMs: number
+}
+
 /**
- * One capture: feed → journal and session → recorded windows → bucket, in one directory. Made by `start`; ends by
- * `drain`, `leave`, or a halt, and `ended` resolves with how.
+ * One capture: runs → recorded windows → bucket, in one directory. Made by `start`; ends by `drain`, `leave`, or a
+ * halt, and `ended` resolves with how. What a run is and when another one follows, the RunKeeper knows.
  */
 export class Capture {
   readonly ended: Promise<Ending>
@@ -45,10 +66,13 @@ export class Capture {
   readonly #shipper: Shipper
   readonly #recorder = new Recorder()
   readonly #windows: Windows
-  readonly #feed: Feed
-  readonly #run: Run
-  readonly #runId: string
-  readonly #previous: Report | undefined
+  readonly #keeper: RunKeeper
+  readonly #room: DiskRoom
+  readonly #pauseFile: PauseFile
+  readonly #left: Left
+  #metrics: Metrics | undefined
+  /** Runs of this process: what it writes itself, it must be able to replay. */
+  readonly #runs = new Set<string>()
   readonly #resolveEnded: (ending: Ending) => void
   #ending = false
   #finished = false
@@ -62,10 +86,13 @@ export class Capture {
     const lock = acquireSpoolLock(config.spool.dir)
     try {
       const spool = await openSpool(config.spool.dir)
-      const previous = await readReport(spool.paths.report)
-      const left = await recoverSegments(spool.paths.journal)
-      const capture = new Capture(config, log, lock, spool, previous)
-      await capture.#begin(left)
+      const capture = new Capture(config, log, lock, spool, {
+        segments: await recoverSegments(spool.paths.journal),
+        report: await readReport(spool.paths.report),
+        halts: await readHalts(spool.paths.halts),
+        pausedUntilMs: await readPausedUntil(spool.paths.pausedUntil, log),
+      })
+      await capture.#begin()
       return capture
     } catch (error) {
       lock.release()
@@ -73,13 +100,7 @@ export class Capture {
     }
   }
 
-  private constructor(
-    config: ProcessConfig,
-    log: Logger,
-    lock: SpoolLock,
-    spool: Spool,
-    previous: Report | undefined,
-  ) {
+  private constructor(config: ProcessConfig, log: Logger, lock: SpoolLock, spool: Spool, left: Left) {
     const { promise, resolve } = Promise.withResolvers<Ending>()
     this.ended = promise
     this.#resolveEnded = resolve
@@ -87,13 +108,12 @@ export class Capture {
     this.#log = log
     this.#lock = lock
     this.#spool = spool
-    this.#previous = previous
-    const exchange = exchangeByName(config.exchange)
-    const { exchange: exchangeName, symbol, streams, bookLevels } = config
-    this.#runId = makeRunId(nodeClock.wallUs(), randomBytes)
+    this.#left = left
+    const { exchange, symbol } = config
     this.#shipper = new Shipper({
       bucket: bucketOf(config),
       spool,
+      quarantineTo: { prefix: '', exchange, symbol },
       timers: { nowMs: Date.now, setTimer: nodeTimers.after },
       random: Math.random,
       log,
@@ -108,52 +128,65 @@ export class Capture {
       onMismatch: (_run, detail) => void this.#halt('ReplayMismatch', detail),
       onUnrecordable: (run, detail) => {
         // what another version left is kept aside; what this process writes must be what it can replay
-        if (run === this.#runId) void this.#halt('ReplayMismatch', detail)
+        if (this.#runs.has(run)) void this.#halt('ReplayMismatch', detail)
       },
     })
-    this.#feed = new Feed({
-      exchange,
-      symbol,
-      streams,
-      ...(config.endpoints === undefined ? {} : { endpoints: config.endpoints }),
-      share: config.share,
-      onInput: (input) => this.#run.input(input),
-      log,
+    this.#room = new DiskRoom({
+      directory: spool.directory,
+      sizeLimitBytes: config.spool.sizeLimitBytes,
+      reserve: new FileReserve(spool.paths.reserve),
+      spoolBytes: () => spool.bytes(),
+      onHalfFull: (bytesTooMany) => this.#windows.thin(bytesTooMany),
+      nowMs: () => performance.now(),
     })
-    this.#run = new Run({
-      run: this.#runId,
-      journalDir: spool.paths.journal,
-      config: { exchange: exchangeName, symbol, streams, bookLevels },
-      exchange,
-      writer: config.writer,
-      rotationSeconds: config.rotationSeconds,
-      clock: this.#feed.receiveClock,
-      requests: this.#feed,
+    this.#pauseFile = new PauseFile(spool.paths.pausedUntil, log)
+    this.#keeper = this.#makeKeeper()
+  }
+
+  #makeKeeper(): RunKeeper {
+    const { exchange: exchangeName, symbol, streams, bookLevels, guards } = this.#config
+    return new RunKeeper({
+      exchange: exchangeByName(exchangeName),
+      config: { exchange: exchangeName, symbol, streams, bookLevels, guards },
+      writer: this.#config.writer,
+      rotationSeconds: this.#config.rotationSeconds,
+      journalDir: this.#spool.paths.journal,
+      room: this.#room,
+      endpoints: this.#config.endpoints,
+      share: this.#config.share,
+      laterThan: this.#left.segments.segments.at(-1)?.run,
+      pausedUntilMs: this.#left.pausedUntilMs,
+      remember: (pausedUntilMs) => this.#pauseFile.remember(pausedUntilMs),
+      clock: nodeClock,
+      timers: nodeTimers,
+      random: Math.random,
+      randomBytes,
+      log: this.#log,
       onHalt: (reason, message) => void this.#halt(reason, message),
-      onWindow: (window) => this.#windows.add(this.#runId, window),
-      onJournalError: (error) => void this.#halt('DiskFailed', error.message),
+      onWindow: (run, window) => this.#windows.add(run, window),
+      onRun: (run) => this.#runs.add(run),
     })
   }
 
-  async #begin(left: RecoveredSegments): Promise<void> {
-    this.#log.info({ run: this.#runId, spool: this.#spool.directory, version: VERSION }, 'capture starts')
-    await this.#windows.recover(left)
+  async #begin(): Promise<void> {
+    this.#log.info({ spool: this.#spool.directory, version: VERSION }, 'capture starts')
+    // before a run has a segment of its own there: an open one would look torn
+    await this.#windows.recover(this.#left.segments)
     this.#shipper.start()
-    // a journal that fails at once (a full disk) has ended this process before it connected
-    if (!this.#ending) this.#feed.start()
+    await this.#keeper.start()
   }
 
   /** Ends in order: closes the window, records and ships everything, however long that takes. */
   async drain(): Promise<void> {
     if (this.#ending) return
     this.#ending = true
-    this.#log.info({ run: this.#runId }, 'stopping: closes the window, records and ships what is left')
+    this.#log.info({ run: this.#keeper.runId }, 'stopping: closes the window, records and ships what is left')
     await this.#end('Drained', 'ended in order', EXIT_DRAINED)
   }
 
   async #halt(reason: HaltReason, message: string): Promise<void> {
     this.#halted ??= { reason, message }
-    this.#log.error({ reason, run: this.#runId }, `halt ${reason}: ${message}`)
+    this.#log.error({ reason, run: this.#keeper.runId }, `halt ${reason}: ${message}`)
     if (this.#ending) return
     this.#ending = true
     await this.#end(reason, message, HALT_EXIT_CODES[reason])
@@ -182,11 +215,14 @@ export class Capture {
     }
   }
 
-  /** Ends the run first, so that coverage ends as stopped and not with the sockets. Throws what the journal did. */
+  /** Ends the run, so that coverage ends as stopped and not with the sockets. Throws what the journal did. */
   async #close(): Promise<void> {
-    const [ended] = await Promise.allSettled([this.#run.end('stopped'), this.#feed.stop()])
-    // a journal that failed has halted the capture already, and that decides the report
-    if (ended.status === 'rejected' && this.#halted === undefined) throw ended.reason
+    try {
+      await this.#keeper.end()
+    } catch (error) {
+      // a journal that failed has halted the capture already, and that decides the report
+      if (this.#halted === undefined) throw error
+    }
   }
 
   /** Leaves at once: what was received is synced, the next start takes it up. */
@@ -208,9 +244,11 @@ export class Capture {
   async #abandon(): Promise<void> {
     this.#ending = true
     this.#windows.stop()
-    const [abandoned] = await Promise.allSettled([this.#run.abandon(), this.#feed.stop()])
-    if (abandoned.status === 'rejected')
-      this.#log.error({ error: String(abandoned.reason) }, 'the last sync failed')
+    try {
+      await this.#keeper.abandon()
+    } catch (error) {
+      this.#log.error({ error: String(error) }, 'the last sync failed')
+    }
   }
 
   /** Ends the process, whatever fails on the way: the report says what was asked for, or the halt that came first. */
@@ -220,29 +258,35 @@ export class Capture {
     this.#windows.stop()
     await this.#carryOn('the shipper', () => this.#shipper.stop())
     await this.#carryOn('the recorder', () => this.#recorder.close())
+    await this.#carryOn('the end of the pause', () => this.#pauseFile.settled())
+    const report = await this.#makeReport(asked, why, code)
+    const { paths } = this.#spool
+    // on a full disk the report takes the room of the reserve
+    await this.#carryOn('the reserve', () => this.#room.release())
+    await this.#carryOn('the report', () => writeReport(report, paths.report, this.#config.terminationLog))
+    await this.#carryOn('the list of halts', () => rememberHalt(report, this.#left.halts, paths.halts))
+    this.#log.info({ report }, `ended: ${report.reason}`)
+    await this.#carryOn('the lock', async () => this.#lock.release())
+    this.#resolveEnded({ exitCode: report.exitCode, report })
+  }
+
+  async #makeReport(asked: string, why: string, code: number): Promise<Report> {
     const unknown = { unshippedBytes: -1, quarantinedBytes: -1 }
     const usage = (await this.#carryOn('the spool', () => this.#spool.usage())) ?? unknown
     const reason = this.#halted?.reason ?? asked
-    const exitCode = this.#halted === undefined ? code : HALT_EXIT_CODES[this.#halted.reason]
-    const liveForUs = this.#run.session.book.liveForUs(this.#feed.receiveClock.now())
-    const report: Report = {
+    const previous = this.#left.report
+    return {
       reason,
       message: this.#halted?.message ?? why,
       symbol: this.#config.symbol,
-      run: this.#runId,
+      run: this.#keeper.runId,
       at: formatTimeUs(Date.now() * 1000),
-      exitCode,
-      haltsInARow: haltsInARow(reason, this.#previous, liveForUs / 1000),
-      previous:
-        this.#previous === undefined ? null : { reason: this.#previous.reason, at: this.#previous.at },
+      exitCode: this.#halted === undefined ? code : HALT_EXIT_CODES[this.#halted.reason],
+      haltsInARow: haltsInARow(reason, previous, this.#keeper.liveForUs / 1000),
+      previous: previous === undefined ? null : { reason: previous.reason, at: previous.at },
       unshippedBytes: usage.unshippedBytes,
       quarantinedBytes: usage.quarantinedBytes,
     }
-    const { terminationLog } = this.#config
-    await this.#carryOn('the report', () => writeReport(report, this.#spool.paths.report, terminationLog))
-    this.#log.info({ report }, `ended: ${reason}`)
-    await this.#carryOn('the lock', async () => this.#lock.release())
-    this.#resolveEnded({ exitCode, report })
   }
 
   /** A step of the end that must not keep the others from happening, by failing or by taking for ever. */
@@ -257,25 +301,39 @@ export class Capture {
 
   /** Live, or where no book is captured: every stream flows. */
   ready(): boolean {
-    const { session } = this.#run
-    const { streams } = this.#config
-    if (this.#ending) return false
-    const hasBook = streams.includes('books') || streams.includes('depth')
-    return hasBook
-      ? session.book.state === 'live'
-      : streams.every((stream) => session.streamState(stream) === 'flowing')
+    return !this.#ending && isReady(this.#config.streams, this.#keeper)
+  }
+
+  /** The loop turns: it handled a tick lately. One that is ending ticks no more; that it answers says enough. */
+  alive(): boolean {
+    return this.#ending || this.#keeper.sinceBeatMs < BEAT_MS_MAX
+  }
+
+  /** What Prometheus reads. */
+  async metrics(): Promise<{ readonly type: string; readonly text: string }> {
+    // loaded where it is used: a capture without a port never needs it
+    const { Metrics } = await import('./metrics.ts')
+    this.#metrics ??= new Metrics(this.#config, async () => ({
+      config: this.#config,
+      keeper: this.#keeper,
+      room: this.#room,
+      usage: await this.#spool.usage(),
+      ship: this.#shipper.state,
+      shipped: this.#shipper.counts,
+      halts: this.#left.halts,
+      nowMs: Date.now(),
+    }))
+    return await this.#metrics.read()
   }
 
   async status(): Promise<CaptureStatus> {
     return statusOf({
       config: this.#config,
-      runId: this.#runId,
-      run: this.#run,
+      keeper: this.#keeper,
       ending: this.#ending,
-      feed: this.#feed.status(),
       usage: await this.#spool.usage(),
       ship: this.#shipper.state,
-      previous: this.#previous,
+      halts: this.#left.halts,
     })
   }
 }

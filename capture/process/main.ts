@@ -49,8 +49,11 @@ async function main(): Promise<number> {
   if (config.port !== undefined) {
     // before anything is touched: a port in use leaves no trace in the spool
     const server = await serve(config.host, config.port, {
+      // one that still takes up its spool has nothing that could beat yet
+      alive: () => started?.alive() ?? true,
       ready: () => started?.ready() ?? false,
       status: async () => (await started?.status()) ?? { state: 'starting', symbol: config.symbol },
+      metrics: async () => (await started?.metrics()) ?? { type: 'text/plain', text: '' },
     })
     server.unref()
   }

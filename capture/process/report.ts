@@ -1,10 +1,12 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { isHaltReason } from '../../api/reasons.ts'
+import { replaceFile } from './durable-file.ts'
 
 /** The kubelet keeps so much of a termination message. */
 const REPORT_BYTES_MAX = 4096
 const MESSAGE_LENGTH_MAX = 1500
+const HALT_MESSAGE_LENGTH_MAX = 300
 /** A capture that was live this long has recovered: halts before it do not count any more. */
 export const RECOVERED_AFTER_MS = 10 * 60_000
 
@@ -42,7 +44,7 @@ export function haltsInARow(reason: string, previous: Report | undefined, liveFo
   return isHaltReason(reason) ? before + 1 : before
 }
 
-/** Writes the report whole or not at all, and its copy where asked. Returns what was written. */
+/** Writes the report whole or not at all, durably, and its copy where asked. Returns what was written. */
 export async function writeReport(
   report: Report,
   path: string,
@@ -54,14 +56,49 @@ export async function writeReport(
     text = JSON.stringify({ ...bounded, message: bounded.message.slice(0, 300) })
   // one that cannot be written must not keep the other from saying so
   const written = await Promise.allSettled([
-    terminationLog === undefined ? undefined : writeFile(terminationLog, text),
-    writeWhole(path, text),
+    terminationLog === undefined ? undefined : writeInPlace(terminationLog, text),
+    replaceFile(path, text),
   ])
   for (const result of written) if (result.status === 'rejected') throw result.reason
   return text
 }
 
-async function writeWhole(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text)
-  await rename(`${path}.new`, path)
+/** The kubelet mounts the termination log as one file: it cannot be replaced, only written. */
+async function writeInPlace(path: string, text: string): Promise<void> {
+  const file = await open(path, 'w')
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** So many halts are remembered, for people who ask how it has been. */
+export const HALTS_MAX = 5
+
+/** Halts of a spool's processes, the latest first. */
+export const Halts = z.array(
+  z.object({ reason: z.string(), message: z.string(), run: z.string(), at: z.string() }),
+)
+export type Halts = z.infer<typeof Halts>
+
+/** The halts of the processes before; none where nothing is known of them. */
+export async function readHalts(path: string): Promise<Halts> {
+  try {
+    return Halts.parse(JSON.parse(await readFile(path, 'utf8')))
+  } catch {
+    // advice to people, as the report is: a missing or damaged list only means that nothing is known
+    return []
+  }
+}
+
+/** Adds the halt that a report tells of, if it does; returns the list as it is now. */
+export async function rememberHalt(report: Report, before: Halts, path: string): Promise<Halts> {
+  if (!isHaltReason(report.reason)) return before
+  const { reason, run, at } = report
+  const halt = { reason, message: report.message.slice(0, HALT_MESSAGE_LENGTH_MAX), run, at }
+  const halts = [halt, ...before].slice(0, HALTS_MAX)
+  await replaceFile(path, JSON.stringify(halts))
+  return halts
 }

@@ -1,25 +1,29 @@
 import type { HaltReason } from '../../api/reasons.ts'
-import type { Stream } from '../../api/streams.ts'
 import type { Exchange } from '../exchange/mod.ts'
-import { type JournalError, type JournalFs, type SegmentHeader, SegmentWriter } from '../journal/mod.ts'
 import {
-  type Effects,
-  type Input,
-  type RowSink,
-  Session,
-  type SessionConfig,
-  type SnapshotRequest,
-} from '../session/mod.ts'
+  type JournalError,
+  type JournalFs,
+  type JournalTimer,
+  SEGMENT_FORMAT,
+  type SegmentHeader,
+  SegmentWriter,
+} from '../journal/mod.ts'
+import { type Effects, type Input, type RowSink, Session, type SessionConfig } from '../session/mod.ts'
 import { VERSION } from '../version.ts'
 
-/** A step of the wall clock beyond this closes the segment, so that receive times follow it; microseconds. */
+/** A step of the wall clock beyond this is followed: forward by the next segment, back by the next run. */
 const CLOCK_STEP_US = 250_000
+/** Of so many messages one is timed on its way from the socket to the journal. */
+const TIMED_OF_MESSAGES = 16
 
 /** Receive time as the feed keeps it; the anchor is taken anew at each segment. */
 export interface RunClock {
   now(): number
   anchor(): void
 }
+
+/** Why a run ends in order. After `stopped` nothing follows; after the others another run does. */
+export type RunEnd = 'stopped' | 'clock_step' | 'disk_full'
 
 export interface RunOptions {
   readonly run: string
@@ -29,64 +33,66 @@ export interface RunOptions {
   readonly writer: SegmentHeader['writer']
   readonly rotationSeconds: number
   readonly clock: RunClock
-  readonly requests: {
-    fetch(request: SnapshotRequest): void
-    reconnect(connection: number, why: string): void
-  }
+  /** Who carries out what the session asks of the exchange. */
+  readonly requests: Omit<Effects, 'halt' | 'rows'>
+  /** Sees the rows live; they are made when the segment is recorded. */
+  readonly rows: RowSink
+  /** The first segment has no file before this resolves: so segments of two runs are closed in order. */
+  readonly after?: Promise<void> | undefined
   /** The session halted; the last window is being closed. */
   readonly onHalt: (reason: HaltReason, message: string) => void
-  /** A window's segment is sealed and durable. */
+  /** The run ended itself: its last window is being closed, another run may follow. */
+  readonly onEnd: (reason: 'clock_step' | 'disk_full') => void
+  /** A window's segment is closed: sealed and durable, or cut where the disk was full. Called in order. */
   readonly onWindow: (window: number) => void
   readonly onJournalError: (error: JournalError) => void
-  readonly fs?: JournalFs
-}
-
-/** Rows of the streams so far, live: the rows themselves are made when the segment is recorded. */
-export class RowCounts implements RowSink {
-  readonly rows: Record<Stream, number> = { books: 0, depth: 0, trades: 0, mark_price: 0 }
-
-  books(): void {
-    this.rows.books++
-  }
-  depth(): void {
-    this.rows.depth++
-  }
-  trade(): void {
-    this.rows.trades++
-  }
-  markPrice(): void {
-    this.rows.mark_price++
-  }
-  coverage(): void {}
+  /** How long a message was on its way from the socket's callback to the journal, microseconds. */
+  readonly onDelay?: ((us: number) => void) | undefined
+  /** Makes room for the last words on a full disk; false where there is none to make. */
+  readonly makeRoom?: (() => Promise<boolean>) | undefined
+  readonly fs?: JournalFs | undefined
+  readonly timer?: JournalTimer | undefined
 }
 
 /**
  * A run: an unbroken journal. Every input is journalled and stepped, in this order; windows are cut at boundaries of
- * UTC. It begins with an empty session and ends with the process, or with a journal that fails.
+ * UTC. It begins with an empty session and ends with the process, with a wall clock that was stepped back, or with a
+ * disk that is full.
  */
 export class Run {
   readonly session: Session
-  readonly counts = new RowCounts()
   window = 0
   readonly #options: RunOptions
   readonly #effects: Effects
   #writer: SegmentWriter
   /** Durability of the segments so far: a later one has no file before. */
-  #sealed: Promise<void> = Promise.resolve()
+  #sealed: Promise<void>
+  /** The windows so far are closed, in whatever way. */
+  #closed: Promise<void> = Promise.resolve()
   #boundary: number
   #ended = false
+  #messages = 0
+  /** Segments that are open or being closed; what the others took is in `#before`. */
+  readonly #writers = new Set<SegmentWriter>()
+  readonly #before = { written: 0, synced: 0 }
   #halt: { readonly reason: HaltReason; readonly message: string } | undefined
 
   constructor(options: RunOptions) {
     this.#options = options
+    this.#sealed = options.after ?? Promise.resolve()
     this.session = new Session(options.config, options.exchange)
+    const { requests } = options
     this.#effects = {
-      fetch: (request) => options.requests.fetch(request),
-      reconnect: (connection, why) => options.requests.reconnect(connection, why),
+      fetch: (request) => requests.fetch(request),
+      forget: (request) => requests.forget(request),
+      reconnect: (connection, why) => requests.reconnect(connection, why),
+      openBeside: (route) => requests.openBeside(route),
+      closeOne: (connection, why) => requests.closeOne(connection, why),
+      checkListing: (why) => requests.checkListing(why),
       halt: (reason, message) => {
         this.#halt = { reason, message }
       },
-      rows: this.counts,
+      rows: options.rows,
     }
     options.clock.anchor()
     const opened = options.clock.now()
@@ -99,29 +105,50 @@ export class Run {
     return this.#ended
   }
 
+  /** Resolves when every window so far is closed, in whatever way; never rejects. */
+  get closed(): Promise<void> {
+    return this.#closed
+  }
+
+  /** Bytes that wait for the disk. */
+  get queuedBytes(): number {
+    let bytes = 0
+    for (const writer of this.#writers) bytes += writer.queuedBytes
+    return bytes
+  }
+
+  /** Bytes journalled by this run: they survive the end of the process. */
+  get writtenBytes(): number {
+    let bytes = this.#before.written
+    for (const writer of this.#writers) bytes += writer.writtenBytes
+    return bytes
+  }
+
+  /** Bytes of this run that survive a power loss. */
+  get syncedBytes(): number {
+    let bytes = this.#before.synced
+    for (const writer of this.#writers) bytes += writer.syncedBytes
+    return bytes
+  }
+
   /** Takes one input. After the end of the run inputs are ignored: they belong to no coverage. */
   input(input: Input): void {
     if (this.#ended) return
     if (input.received >= this.#boundary && this.#writer.inputs > 0) this.#rotate(input.received)
     this.#writer.append(input)
+    if (input.kind === 'message') this.#time(input.received)
     this.session.step(input, this.#effects)
     const halt = this.#halt
-    if (halt === undefined) {
-      // the wall clock was stepped forward: a fresh anchor brings receive time up to it
-      if (input.kind === 'tick' && input.wallDistance > CLOCK_STEP_US) this.#followClock(input.received)
-      return
-    }
-    this.#close(halt.reason, input.received)
-    this.#options.onHalt(halt.reason, halt.message)
+    if (halt !== undefined) {
+      this.#close(halt.reason, input.received)
+      this.#options.onHalt(halt.reason, halt.message)
+    } else if (input.kind === 'tick') this.#followClock(input.received, input.wallDistance)
   }
 
-  /** Ends the run in order; resolves when its last segment is durable. */
-  async end(reason: 'stopped' | 'clock_step'): Promise<void> {
-    if (!this.#ended) {
-      const received = this.#options.clock.now()
-      this.input({ kind: 'stop', received, reason })
-      this.#close(reason, received)
-    }
+  /** Ends the run in order; resolves when its last segment is durable and told. Rejects with the journal's error. */
+  async end(reason: RunEnd): Promise<void> {
+    this.#stop(reason, this.#options.clock.now())
+    await this.#closed
     await this.#sealed
   }
 
@@ -131,15 +158,21 @@ export class Run {
     await this.#writer.abandon()
   }
 
+  #time(received: number): void {
+    this.#messages++
+    if (this.#messages % TIMED_OF_MESSAGES !== 0) return
+    this.#options.onDelay?.(this.#options.clock.now() - received)
+  }
+
   #nextBoundary(received: number): number {
     const window = this.#options.rotationSeconds * 1_000_000
     return (Math.floor(received / window) + 1) * window
   }
 
   #openSegment(openedAt: number): SegmentWriter {
-    const { run, config, writer, journalDir, fs } = this.#options
+    const { run, config, writer, journalDir, fs, timer, makeRoom } = this.#options
     const header: SegmentHeader = {
-      format: 1,
+      format: SEGMENT_FORMAT,
       run,
       window: this.window,
       exchange: config.exchange,
@@ -149,17 +182,35 @@ export class Run {
       writer,
       openedAt,
     }
-    return SegmentWriter.open({
+    const opened = SegmentWriter.open({
       dir: journalDir,
       header,
       checkpoint: this.session.encode(),
       after: this.#sealed,
+      onFull: () => this.#onFull(),
       onError: (error) => {
         this.#ended = true
         this.#options.onJournalError(error)
       },
-      ...(fs === undefined ? {} : { fs }),
+      makeRoom,
+      fs,
+      timer,
     })
+    this.#writers.add(opened)
+    return opened
+  }
+
+  /** The disk is full: what waits and the closing record are written into the room that is made now. */
+  #onFull(): void {
+    if (this.#ended) return
+    this.#stop('disk_full', this.#options.clock.now())
+    this.#options.onEnd('disk_full')
+  }
+
+  #stop(reason: RunEnd, received: number): void {
+    if (this.#ended) return
+    this.input({ kind: 'stop', received, reason })
+    this.#close(reason, received)
   }
 
   /** The window that an input opens begins with the input's own time. */
@@ -169,11 +220,19 @@ export class Run {
     this.#openNext(received)
   }
 
-  /** The next window begins where the clock stands now, which is later than anything received before. */
-  #followClock(received: number): void {
-    this.#closeSegment('clock_step', received)
-    this.#options.clock.anchor()
-    this.#openNext(Math.max(received, this.#options.clock.now()))
+  /**
+   * The wall clock was stepped forward: a fresh anchor brings receive time up to it, and the next window begins
+   * where it stands then. It was stepped back: receive time would stand still, so the run ends.
+   */
+  #followClock(received: number, distance: number): void {
+    if (distance > CLOCK_STEP_US) {
+      this.#closeSegment('clock_step', received)
+      this.#options.clock.anchor()
+      this.#openNext(Math.max(received, this.#options.clock.now()))
+    } else if (distance < -CLOCK_STEP_US) {
+      this.#stop('clock_step', received)
+      this.#options.onEnd('clock_step')
+    }
   }
 
   #openNext(opened: number): void {
@@ -188,13 +247,29 @@ export class Run {
     this.#ended = true
   }
 
+  #forget(writer: SegmentWriter): void {
+    this.#before.written += writer.writtenBytes
+    this.#before.synced += writer.syncedBytes
+    this.#writers.delete(writer)
+  }
+
   #closeSegment(reason: string, closedAt: number): void {
     this.session.closeWindow(this.#effects)
-    const window = this.window
-    this.#sealed = this.#writer.seal({ closedAt, stateHash: this.session.hash(), reason })
-    this.#sealed.then(
-      () => this.#options.onWindow(window),
-      () => undefined, // the writer told onError already; the segment is recovered at the next start
-    )
+    const { window } = this
+    const writer = this.#writer
+    const sealed = writer.seal({ closedAt, stateHash: this.session.hash(), reason })
+    const before = this.#closed
+    this.#sealed = sealed
+    this.#closed = (async () => {
+      await before
+      await sealed.catch(() => undefined) // the writer told onError already
+      const close = await writer.closed
+      this.#forget(writer)
+      // a window that the full disk cut is recorded up to there; one that a bad disk cut waits for the next start
+      const whole = close.how === 'sealed'
+      if (whole || (close.how === 'failed' && close.made && close.error.code === 'JournalFull')) {
+        this.#options.onWindow(window)
+      }
+    })()
   }
 }

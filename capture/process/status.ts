@@ -1,22 +1,21 @@
 import type { ProcessConfig } from '../../api/config.ts'
-import { isHaltReason } from '../../api/reasons.ts'
 import { type Stream, streamPath } from '../../api/streams.ts'
-import type { FeedStatus } from '../feed/mod.ts'
 import { formatTimeUs, type ShipState, type SpoolUsage } from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
-import type { Report } from './report.ts'
-import type { Run } from './run.ts'
+import type { RunKeeper } from './keeper.ts'
+import type { Halts } from './report.ts'
 
-/** What /status answers, and what a capture tells the command line. */
+/** What /status answers, and what a capture tells the command line. Times are RFC 3339, with microseconds. */
 export interface CaptureStatus {
   readonly version: string
   readonly run: string
   readonly exchange: string
   readonly symbol: string
+  /** The book's, or `paused` where no run is kept, or `ending`. */
   readonly state: string
-  /** RFC 3339; empty before the first connection. */
+  /** Empty before the first connection. */
   readonly since: string
-  /** Why the last live book ended; empty before the first gap. */
+  /** Why it is paused, or why the last live book ended; empty before the first gap. */
   readonly reason: string
   readonly streams: Readonly<Record<string, StreamStatus>>
   readonly gaps: number
@@ -31,18 +30,23 @@ export interface CaptureStatus {
     readonly unshippedBytes: number
     readonly quarantinedBytes: number
     readonly windowsWaiting: number
+    /** When the window that waits longest was last written to; null where none waits. */
+    readonly oldest: string | null
   }
   readonly ship: {
     readonly state: string
     readonly reason: string | null
     readonly lastCommit: string | null
   }
+  /** The receive clock's distance to the exchange's; null before the first probe. */
   readonly clock: { readonly offsetMs: number | null }
-  readonly halts: readonly { readonly reason: string; readonly at: string }[]
+  /** The last five, the latest first. */
+  readonly halts: readonly { readonly reason: string; readonly message: string; readonly at: string }[]
 }
 
 export interface StreamStatus {
   readonly state: string
+  readonly since: string
   readonly lastId: string
   readonly lastReceived: string | null
   readonly rows: number
@@ -51,31 +55,31 @@ export interface StreamStatus {
 /** What a status is made of. */
 export interface StatusSources {
   readonly config: ProcessConfig
-  readonly runId: string
-  readonly run: Run
+  readonly keeper: RunKeeper
   readonly ending: boolean
-  readonly feed: FeedStatus
   readonly usage: SpoolUsage
   readonly ship: ShipState
-  readonly previous: Report | undefined
+  readonly halts: Halts
 }
 
 export function statusOf(sources: StatusSources): CaptureStatus {
-  const { config, runId, run, ending, feed, usage, ship, previous } = sources
-  const { book, counters } = run.session
+  const { config, keeper, usage, ship } = sources
+  const { feed } = keeper
+  const feedStatus = feed?.stopped === false ? feed.status() : undefined
+  // the open window waits for nothing yet
+  const windowsWaiting = waitingWindows(usage, keeper)
+  const offsetMs = feedStatus?.clock?.offsetMs ?? null
   return {
     version: VERSION,
-    run: runId,
+    run: keeper.runId,
     exchange: config.exchange,
     symbol: config.symbol,
-    state: ending ? 'ending' : book.state,
-    since: timeOrEmpty(book.since),
-    reason: book.lastGap,
+    ...stateOf(sources),
     streams: Object.fromEntries(
-      config.streams.map((stream) => [streamPath(stream, config.bookLevels), streamStatus(run, stream)]),
+      config.streams.map((stream) => [streamPath(stream, config.bookLevels), streamStatus(keeper, stream)]),
     ),
-    gaps: counters.values.gaps,
-    connections: feed.routes.map(({ route, state, since, why }) => ({
+    gaps: keeper.counters.gaps,
+    connections: (feedStatus?.routes ?? []).map(({ route, state, since, why }) => ({
       route,
       state,
       since: timeOrEmpty(since),
@@ -85,26 +89,57 @@ export function statusOf(sources: StatusSources): CaptureStatus {
       bytes: usage.bytes,
       unshippedBytes: usage.unshippedBytes,
       quarantinedBytes: usage.quarantinedBytes,
-      // the open one waits for nothing yet
-      windowsWaiting: Math.max(0, usage.windows - (run.ended ? 0 : 1)),
+      windowsWaiting,
+      oldest:
+        usage.oldestMs === null || windowsWaiting === 0
+          ? null
+          : formatTimeUs(Math.floor(usage.oldestMs * 1000)),
     },
     ship: { state: ship.state, reason: ship.reason, lastCommit: ship.lastCommit },
-    clock: { offsetMs: feed.clock === null ? null : feed.clock.offsetMs },
-    halts:
-      previous !== undefined && isHaltReason(previous.reason)
-        ? [{ reason: previous.reason, at: previous.at }]
-        : [],
+    clock: { offsetMs },
+    halts: sources.halts.map(({ reason, message, at }) => ({ reason, message, at })),
   }
 }
 
-function streamStatus(run: Run, stream: Stream): StreamStatus {
-  const coverage = run.session.coverage(stream)
-  const lastReceived = coverage === undefined || coverage.to === 0 ? null : formatTimeUs(coverage.to)
+/** Closed windows that are not committed. */
+export function waitingWindows(usage: SpoolUsage, keeper: RunKeeper): number {
+  return Math.max(0, usage.windows - (keeper.run?.ended === false ? 1 : 0))
+}
+
+/** Live, or where no book is captured: every stream flows. */
+export function isReady(streams: readonly Stream[], keeper: RunKeeper): boolean {
+  const { session, pause } = keeper
+  if (session === undefined || pause !== undefined) return false
+  const hasBook = streams.includes('books') || streams.includes('depth')
+  return hasBook
+    ? session.book.state === 'live'
+    : streams.every((stream) => session.streamState(stream) === 'flowing')
+}
+
+function stateOf({ keeper, ending }: StatusSources): Pick<CaptureStatus, 'state' | 'since' | 'reason'> {
+  const { pause, session } = keeper
+  if (pause !== undefined && !ending) {
+    return { state: 'paused', since: formatTimeUs(pause.since), reason: pause.reason }
+  }
+  const { book } = session ?? {}
   return {
-    state: run.session.streamState(stream),
+    state: ending ? 'ending' : (book?.state ?? 'connecting'),
+    since: timeOrEmpty(book?.since ?? 0),
+    reason: book?.reason ?? '',
+  }
+}
+
+function streamStatus(keeper: RunKeeper, stream: Stream): StreamStatus {
+  const { session, pause } = keeper
+  const coverage = session?.coverage(stream)
+  const isBook = stream === 'books' || stream === 'depth'
+  const since = isBook ? (session?.book.since ?? 0) : keeper.since.since(stream)
+  return {
+    state: pause === undefined ? (session?.streamState(stream) ?? 'waiting') : 'paused',
+    since: timeOrEmpty(pause?.since ?? since),
     lastId: String(coverage?.lastId ?? 0n),
-    lastReceived,
-    rows: run.counts.rows[stream],
+    lastReceived: coverage === undefined || coverage.to === 0 ? null : formatTimeUs(coverage.to),
+    rows: keeper.rows.rows[stream],
   }
 }
 

@@ -36,6 +36,10 @@ export class Windows {
   readonly #stopped = Promise.withResolvers<void>()
   /** Runs of which nothing is published any more from this window on: its replay could not be vouched for. */
   readonly #quarantined = new Map<string, number>()
+  /** Windows whose seal is in doubt: their segments stay. */
+  readonly #remaking = new Set<string>()
+  #thinning: Promise<void> = Promise.resolve()
+  #isThinning = false
 
   constructor(options: WindowsOptions) {
     this.#options = options
@@ -92,14 +96,43 @@ export class Windows {
     const { spool, log } = this.#options
     const id = parseWindowName(name)
     if (id === undefined || this.#stopping) return false
-    if (!(await spool.unsealWindow(name))) {
-      log.error({ window: name }, `sealed files are damaged and the segment is gone, they are kept: ${why}`)
-      return false
+    // a segment that is going to make room is gone before anybody asks for it, or stays
+    this.#remaking.add(name)
+    try {
+      await this.#thinning
+      if (!(await spool.unsealWindow(name))) {
+        log.error({ window: name }, `sealed files are damaged and the segment is gone, they are kept: ${why}`)
+        return false
+      }
+      log.error({ window: name }, `sealed files are damaged, the window is recorded again: ${why}`)
+      this.add(id.run, id.window)
+      await this.#queue
+      return !this.#stopping
+    } finally {
+      this.#remaking.delete(name)
     }
-    log.error({ window: name }, `sealed files are damaged, the window is recorded again: ${why}`)
-    this.add(id.run, id.window)
-    await this.#queue
-    return !this.#stopping
+  }
+
+  /** Makes room: deletes segments of sealed windows, oldest first, until so many bytes are freed. */
+  thin(bytesToFree: number): void {
+    if (this.#isThinning || this.#stopping) return
+    this.#isThinning = true
+    const { spool, log } = this.#options
+    this.#thinning = (async () => {
+      try {
+        const freedBytes = await spool.dropSegments(bytesToFree, (name) => this.#remaking.has(name))
+        if (freedBytes > 0) {
+          log.info({ freedBytes }, 'the spool is half full: segments of sealed windows were deleted')
+        }
+      } catch (error) {
+        log.warn(
+          { error: String(error) },
+          'segments of sealed windows cannot be deleted; tried again in a second',
+        )
+      } finally {
+        this.#isThinning = false
+      }
+    })()
   }
 
   /** Resolves when all that was added is sealed. */
@@ -211,6 +244,7 @@ export class Windows {
     await rename(from, join(paths[where], to))
     await syncPath(paths[where])
     await syncPath(paths.journal)
+    if (where === 'quarantine') this.#options.shipper.notify()
   }
 }
 

@@ -7,3 +7,4 @@
 export { type Column, columnsOf, type FileStream, SCHEMA_VERSION } from './columns.ts'
 export type { RecordOptions, RecordOutcome } from './record.ts'
 export { RecordError, Recorder, recordSegment } from './recorder.ts'
+export { type BeginningLost, type OpenSegment, openSegment, Replay } from './replay.ts'

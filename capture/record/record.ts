@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { STREAMS } from '../../api/streams.ts'
-import { exchangeByName } from '../exchange/mod.ts'
-import { type SegmentEnd, type SegmentHeader, SegmentReader } from '../journal/mod.ts'
-import { type Effects, type Input, Session, SessionConfig } from '../session/mod.ts'
+import type { SegmentEnd, SegmentHeader } from '../journal/mod.ts'
+import type { SessionConfig } from '../session/mod.ts'
 import {
   formatTimeUs,
   MANIFEST_FILE,
@@ -19,10 +18,9 @@ import {
 import { VERSION } from '../version.ts'
 import { type FileStream, SCHEMA_VERSION } from './columns.ts'
 import { ParquetWriter, readBytes, readSummary } from './parquet.ts'
+import { openSegment, Replay } from './replay.ts'
 import { fileStreamPath, type RowRange, RowStager } from './rows.ts'
 
-/** Inputs replayed between two looks at the encoder's backlog. */
-const INPUTS_PER_TURN = 2048
 const FILE_STREAMS: readonly FileStream[] = [...STREAMS, 'coverage']
 
 export interface RecordOptions {
@@ -65,18 +63,16 @@ export class SealError extends Error {
  * Throws SealError, and the file system's errors.
  */
 export async function recordSegment(options: RecordOptions): Promise<RecordOutcome> {
-  const reader = await SegmentReader.open(options.segmentPath)
-  const { header, checkpoint } = reader
-  if (header === undefined || checkpoint === undefined) {
-    await reader.close()
-    const { end } = reader
-    if (end?.end === 'corrupt') return { outcome: 'empty', detail: end.detail, damaged: true }
+  const segment = await openSegment(options.segmentPath)
+  if ('end' in segment) {
+    const { end } = segment
+    if (end.end === 'corrupt') return { outcome: 'empty', detail: end.detail, damaged: true }
     return { outcome: 'empty', detail: `${options.segmentPath} ends before its checkpoint`, damaged: false }
   }
-  const config = SessionConfig.parse(header.session)
+  const { header, config } = segment
   const files = new Files(options.outDir, header, config)
-  const replay = new Replay(header, config, checkpoint, files)
-  const end = await replay.run(reader)
+  const replay = new Replay(segment, files.stager, () => files.room())
+  const end = await replay.run()
   // one that is damaged at its first input is recorded all the same: its coverage says what ended there
   if (replay.inputs === 0 && end.end === 'torn') {
     return { outcome: 'empty', detail: `${options.segmentPath} ends before its first input`, damaged: false }
@@ -112,62 +108,6 @@ export async function recordSegment(options: RecordOptions): Promise<RecordOutco
   })
   await writeFile(join(options.outDir, MANIFEST_FILE), serialiseManifest(manifest), { flag: 'wx' })
   return { outcome: 'recorded', manifest, end: end.end, damage: end.end === 'corrupt' ? end.detail : '' }
-}
-
-/** One pass over a segment: the session, its inputs, its rows into files. */
-class Replay {
-  readonly session: Session
-  inputs = 0
-  lastReceived: number
-  readonly #header: SegmentHeader
-  readonly #files: Files
-  readonly #effects: Effects
-  readonly #before: Readonly<Record<string, number>>
-
-  constructor(header: SegmentHeader, config: SessionConfig, checkpoint: Uint8Array, files: Files) {
-    this.#header = header
-    this.#files = files
-    this.lastReceived = header.openedAt
-    this.session = new Session(config, exchangeByName(config.exchange))
-    this.session.restore(checkpoint)
-    this.#before = { ...this.session.counters.values }
-    // requests were carried out when the inputs happened: their outcomes are inputs too
-    this.#effects = { fetch: () => {}, reconnect: () => {}, halt: () => {}, rows: files.stager }
-  }
-
-  async run(reader: SegmentReader): Promise<SegmentEnd> {
-    this.session.openWindow(this.#header.window, this.#header.openedAt, this.#effects)
-    const batches = reader.batches()
-    let end: SegmentEnd | undefined
-    while (end === undefined) {
-      const next = await batches.next()
-      if (next.done === true) end = next.value
-      else await this.#steps(next.value)
-    }
-    if (end.end !== 'sealed') {
-      const reason = end.end === 'torn' ? 'crash' : 'journal_corrupt'
-      this.session.step({ kind: 'stop', received: this.lastReceived, reason }, this.#effects)
-    }
-    this.session.closeWindow(this.#effects)
-    return end
-  }
-
-  /** What this window added to the session's counters. */
-  counts(): Record<string, number> {
-    const after = Object.entries(this.session.counters.values)
-    return Object.fromEntries(after.map(([name, value]) => [name, value - this.#before[name]]))
-  }
-
-  async #steps(batch: readonly Input[]): Promise<void> {
-    for (let i = 0; i < batch.length; i++) {
-      const input = batch[i]
-      this.session.step(input, this.#effects)
-      this.lastReceived = input.received
-      this.inputs++
-      if (this.inputs % INPUTS_PER_TURN === 0) await this.#files.room()
-    }
-    await this.#files.room()
-  }
 }
 
 /** The Parquet files of a window. */

@@ -1,12 +1,15 @@
 /**
- * The process's HTTP port: /livez (the loop turns), /readyz (the book is live, or every stream flows where no
- * book is captured), /status (JSON). Read only, no secrets, nothing acts on it.
+ * The process's HTTP port: /livez (the loop turns), /readyz (the book is live, or every stream flows where no book is
+ * captured), /status (JSON), /metrics (Prometheus text). Read only, no secrets, nothing acts on it.
  */
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 
 export interface Served {
+  /** The loop turns: it has handled a tick lately. */
+  alive(): boolean
   ready(): boolean
   status(): Promise<object>
+  metrics(): Promise<{ readonly type: string; readonly text: string }>
 }
 
 /** A port that cannot be opened; the message says which and why. */
@@ -22,21 +25,10 @@ export class PortError extends Error {
 /** Opens the port. Throws PortError. */
 export async function serve(host: string, port: number, served: Served): Promise<Server> {
   const server = createServer((request, response) => {
-    const answer = (status: number, body: string, type = 'text/plain') => {
-      response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
-    }
-    const path = request.url?.split('?')[0]
-    if (request.method !== 'GET') return answer(405, 'only GET\n')
-    if (path === '/livez') return answer(200, 'ok\n')
-    if (path === '/readyz') return served.ready() ? answer(200, 'ready\n') : answer(503, 'not live\n')
-    if (path === '/status') {
-      served.status().then(
-        (status) => answer(200, `${JSON.stringify(status)}\n`, 'application/json'),
-        (error: unknown) => answer(500, `${error instanceof Error ? error.message : String(error)}\n`),
-      )
-      return
-    }
-    answer(404, 'known: /livez /readyz /status\n')
+    if (request.method !== 'GET') return answer(response, 405, 'only GET\n')
+    respond(request.url?.split('?')[0] ?? '', served, response).catch((error: unknown) => {
+      answer(response, 500, `${error instanceof Error ? error.message : String(error)}\n`)
+    })
   })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', (error: NodeJS.ErrnoException) => {
@@ -46,4 +38,27 @@ export async function serve(host: string, port: number, served: Served): Promise
   server.listen(port, host, resolve)
   await promise
   return server
+}
+
+async function respond(path: string, served: Served, response: ServerResponse): Promise<void> {
+  switch (path) {
+    case '/livez':
+      return served.alive()
+        ? answer(response, 200, 'ok\n')
+        : answer(response, 503, 'no tick was handled for ten seconds\n')
+    case '/readyz':
+      return served.ready() ? answer(response, 200, 'ready\n') : answer(response, 503, 'not live\n')
+    case '/status':
+      return answer(response, 200, `${JSON.stringify(await served.status())}\n`, 'application/json')
+    case '/metrics': {
+      const { type, text } = await served.metrics()
+      return answer(response, 200, text, type)
+    }
+    default:
+      return answer(response, 404, 'known: /livez /readyz /status /metrics\n')
+  }
+}
+
+function answer(response: ServerResponse, status: number, body: string, type = 'text/plain'): void {
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
 }

@@ -9,9 +9,9 @@
 import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
+import { parseWindowName } from '../../api/names.ts'
 import { type Bucket, BucketError } from './bucket.ts'
 import { systemCode } from './durable.ts'
-import { parseWindowName } from './keys.ts'
 import {
   keyOfManifest,
   type Manifest,
@@ -157,7 +157,13 @@ async function readLocal(file: string, what: string): Promise<Buffer> {
   }
 }
 
-function notStored(bucket: Bucket, key: string, found: number | undefined, bytes: number): BucketError {
+/** The error for an object that was put and does not read back as it was. `found`: the bytes that came back. */
+export function notStored(
+  bucket: Bucket,
+  key: string,
+  found: number | undefined,
+  bytes: number,
+): BucketError {
   const what = found === undefined ? 'nothing' : `${found} bytes that are not those`
   return new BucketError(
     found === undefined ? 'not_stored' : 'stored_altered',
@@ -170,6 +176,7 @@ function sameWindow(a: Manifest, b: Manifest): boolean {
   return a.exchange === b.exchange && a.symbol === b.symbol && a.run === b.run && a.window === b.window
 }
 
-function sha256(bytes: Uint8Array): string {
+/** In hex. */
+export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
 }

@@ -1,40 +1,36 @@
 /**
- * Names of windows and keys of objects. The same layout in a local directory and in a bucket:
+ * Keys of objects. The same layout in a local directory and in a bucket:
  *
  *   <prefix>/parquet/exchange=…/symbol=…/stream=…/date=YYYY-MM-DD/HHMMSSZ-<run>-000042.parquet
  *   <prefix>/manifest/exchange=…/symbol=…/date=YYYY-MM-DD/<run>-000042.json
+ *   <prefix>/quarantine/exchange=…/symbol=…/<run>-000042.journal
  */
+import { NameError, parseWindowName, type WindowId, windowName } from '../../api/names.ts'
 import { dateOfUs, formatTimeUs, isTimeText, parseTimeUs } from './time.ts'
 
-export const RUN_PATTERN = /^\d{8}T\d{9}Z-[0-9a-f]{8}$/
 export const EXCHANGE_PATTERN = /^[A-Za-z][A-Za-z0-9]{0,63}$/
 /** A stream's name in paths (`books20`); it is also the name of the sealed file. */
 export const STREAM_PATTERN = /^[a-z][a-z0-9_]{0,63}$/
 /** File systems end at 255 bytes a name; `symbol=` and room for a reader's suffix are taken off. */
 const ENCODED_SYMBOL_BYTES_MAX = 240
 const PREFIX_BYTES_MAX = 512
-const WINDOW_MAX = 999_999_999
 
-const WINDOW_NAME_PATTERN = /^(\d{8}T\d{9}Z-[0-9a-f]{8})-(\d{6,9})$/
 const OBJECT_KEY_PATTERN =
   /^(?:(.+)\/)?parquet\/exchange=([^/]+)\/symbol=([^/]+)\/stream=([^/]+)\/date=([^/]+)\/(\d{2})(\d{2})(\d{2})Z-([^/]+)\.parquet$/
 const MANIFEST_KEY_PATTERN =
   /^(?:(.+)\/)?manifest\/exchange=([^/]+)\/symbol=([^/]+)\/date=([^/]+)\/([^/]+)\.json$/
 
-/** One window of one run. */
-export interface WindowId {
-  readonly run: string
-  /** Number of the window within its run, from 0. */
-  readonly window: number
-}
-
-/** What a manifest's key says. Read back from a key, `openedUs` is the start of the UTC day. */
-export interface ManifestKey extends WindowId {
+/** Where the objects of a symbol lie. */
+export interface MarketKey {
   /** Without slashes at its ends; empty where there is none. */
   readonly prefix: string
   readonly exchange: string
   /** As the exchange spells it, not encoded. */
   readonly symbol: string
+}
+
+/** What a manifest's key says. Read back from a key, `openedUs` is the start of the UTC day. */
+export interface ManifestKey extends WindowId, MarketKey {
   /** When the window opened, microseconds since the Unix epoch. */
   readonly openedUs: number
 }
@@ -44,40 +40,10 @@ export interface ObjectKey extends ManifestKey {
   readonly stream: string
 }
 
-/** A part that cannot stand in a key; the message names it and what was expected. */
-export class KeyError extends Error {
-  override readonly name = 'KeyError'
-  readonly code = 'key_invalid'
-}
-
-/** The window's name in the spool and at the end of keys: `<run>-000042`. Throws KeyError. */
-export function windowName(run: string, window: number): string {
-  if (!RUN_PATTERN.test(run))
-    throw new KeyError(`"${run}" is no run id: expected 20261122T120457123Z-1a2b3c4d`)
-  if (!Number.isInteger(window) || window < 0 || window > WINDOW_MAX) {
-    throw new KeyError(`${window} is no window number: expected a whole number from 0 to ${WINDOW_MAX}`)
-  }
-  return `${run}-${String(window).padStart(6, '0')}`
-}
-
-/** Reads a window's name; undefined where the text is none, or not spelt as `windowName` spells it. */
-export function parseWindowName(name: string): WindowId | undefined {
-  const match = WINDOW_NAME_PATTERN.exec(name)
-  if (match === null) return undefined
-  const id = { run: match[1] ?? '', window: Number(match[2]) }
-  return windowName(id.run, id.window) === name ? id : undefined
-}
-
-/** Order of windows: oldest run first (run ids begin with their time), then by number. */
-export function compareWindows(a: WindowId, b: WindowId): number {
-  if (a.run !== b.run) return a.run < b.run ? -1 : 1
-  return a.window - b.window
-}
-
-/** The key of a data object. Throws KeyError or TimeError. */
+/** The key of a data object. Throws NameError or TimeError. */
 export function objectKey(parts: ObjectKey): string {
   if (!STREAM_PATTERN.test(parts.stream)) {
-    throw new KeyError(
+    throw new NameError(
       `"${parts.stream}" is no stream name: expected lower-case letters, digits, underscores`,
     )
   }
@@ -86,7 +52,7 @@ export function objectKey(parts: ObjectKey): string {
   return `${folder}/${clock}Z-${windowName(parts.run, parts.window)}.parquet`
 }
 
-/** The key of a window's manifest. Throws KeyError or TimeError. */
+/** The key of a window's manifest. Throws NameError or TimeError. */
 export function manifestKey(parts: ManifestKey): string {
   const name = windowName(parts.run, parts.window)
   return `${market('manifest', parts)}/date=${dateOfUs(parts.openedUs)}/${name}.json`
@@ -142,15 +108,23 @@ export function keyFault(key: string): string | undefined {
   return undefined
 }
 
-function market(kind: 'parquet' | 'manifest', parts: ManifestKey): string {
+/** The key of a segment that no replay vouches for: shipped as it is, for people. Throws NameError. */
+export function quarantineKey(parts: MarketKey, segmentFile: string): string {
+  const key = `${market('quarantine', parts)}/${segmentFile}`
+  const fault = keyFault(key)
+  if (fault !== undefined) throw new NameError(`${segmentFile} cannot be shipped to quarantine: ${fault}`)
+  return key
+}
+
+function market(kind: 'parquet' | 'manifest' | 'quarantine', parts: MarketKey): string {
   const { prefix, exchange, symbol } = parts
   const fault = prefix === '' ? undefined : keyFault(prefix)
-  if (fault !== undefined) throw new KeyError(`the prefix "${prefix}" cannot be used: ${fault}`)
+  if (fault !== undefined) throw new NameError(`the prefix "${prefix}" cannot be used: ${fault}`)
   if (Buffer.byteLength(prefix) > PREFIX_BYTES_MAX) {
-    throw new KeyError(`the prefix has ${Buffer.byteLength(prefix)} bytes: at most ${PREFIX_BYTES_MAX}`)
+    throw new NameError(`the prefix has ${Buffer.byteLength(prefix)} bytes: at most ${PREFIX_BYTES_MAX}`)
   }
   if (!EXCHANGE_PATTERN.test(exchange)) {
-    throw new KeyError(`"${exchange}" is no exchange name: expected letters and digits, as in BinanceUsdm`)
+    throw new NameError(`"${exchange}" is no exchange name: expected letters and digits, as in BinanceUsdm`)
   }
   const start = prefix === '' ? kind : `${prefix}/${kind}`
   return `${start}/exchange=${exchange}/symbol=${encodeSymbol(symbol)}`
@@ -158,11 +132,11 @@ function market(kind: 'parquet' | 'manifest', parts: ManifestKey): string {
 
 function encodeSymbol(symbol: string): string {
   if (symbol === '' || !symbol.isWellFormed()) {
-    throw new KeyError(`the symbol ${JSON.stringify(symbol)} is empty or no valid Unicode`)
+    throw new NameError(`the symbol ${JSON.stringify(symbol)} is empty or no valid Unicode`)
   }
   const encoded = encodeURIComponent(symbol)
   if (encoded.length > ENCODED_SYMBOL_BYTES_MAX) {
-    throw new KeyError(
+    throw new NameError(
       `the symbol "${symbol}" takes ${encoded.length} bytes in a path: at most ${ENCODED_SYMBOL_BYTES_MAX}`,
     )
   }
@@ -183,7 +157,7 @@ function spelt(make: () => string): string | undefined {
   try {
     return make()
   } catch (error) {
-    if (error instanceof KeyError) return undefined
+    if (error instanceof NameError) return undefined
     throw error
   }
 }

@@ -5,8 +5,9 @@
  */
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { RUN_PATTERN } from '../../api/names.ts'
 import { END_REASONS, HALT_EXIT_CODES, type HaltReason } from '../../api/reasons.ts'
-import { EXCHANGE_PATTERN, manifestKey, parseObjectKey, RUN_PATTERN, STREAM_PATTERN } from './keys.ts'
+import { EXCHANGE_PATTERN, manifestKey, parseObjectKey, STREAM_PATTERN } from './keys.ts'
 import { isTimeText, parseTimeUs } from './time.ts'
 
 export const MANIFEST_FORMAT = 1

@@ -7,21 +7,18 @@
  * back from the bucket; a committed manifest is never written again; windows are committed oldest first;
  * killed at any instruction, the next start goes on where it was.
  */
+export { compareWindows, NameError, parseWindowName, type WindowId, windowName } from '../../api/names.ts'
 export { type Bucket, type BucketEntry, BucketError, type BucketErrorClass } from './bucket.ts'
 export { type CommitHooks, type CommitStep, commitWindow } from './commit.ts'
 export { makeDirectories, syncPath, systemCode, writeNewFile } from './durable.ts'
 export {
-  compareWindows,
-  KeyError,
   type ManifestKey,
+  type MarketKey,
   manifestKey,
   type ObjectKey,
   objectKey,
   parseManifestKey,
   parseObjectKey,
-  parseWindowName,
-  type WindowId,
-  windowName,
 } from './keys.ts'
 export { LocalBucket, type LocalBucketOptions, type LocalPutStep } from './local.ts'
 export {

@@ -4,6 +4,8 @@
  */
 import { type Bucket, BucketError } from './bucket.ts'
 import { type CommitHooks, commitWindow } from './commit.ts'
+import type { MarketKey } from './keys.ts'
+import { listQuarantined, shipQuarantined } from './quarantine.ts'
 import { type Failure, failureOf, retryDelayMs } from './retry.ts'
 import type { Spool, SpoolWindow } from './spool.ts'
 import { formatTimeUs } from './time.ts'
@@ -25,6 +27,8 @@ export interface ShipLog {
 export interface ShipperOptions {
   readonly bucket: Bucket
   readonly spool: Spool
+  /** Where what is in quarantine goes; without it nothing of it is shipped. */
+  readonly quarantineTo?: MarketKey | undefined
   readonly timers: ShipTimers
   /** Uniform in [0, 1). */
   readonly random: () => number
@@ -59,6 +63,8 @@ export interface ShipCounts {
   readonly committed: number
   readonly already: number
   readonly failures: number
+  /** Segments shipped to quarantine. */
+  readonly quarantined: number
 }
 
 export interface DrainResult {
@@ -74,7 +80,7 @@ class Stopped extends Error {}
 /** Ships until stopped. One Shipper a spool. */
 export class Shipper {
   readonly #options: ShipperOptions
-  readonly #counts = { committed: 0, already: 0, failures: 0 }
+  readonly #counts = { committed: 0, already: 0, failures: 0, quarantined: 0 }
   #state: ShipState
   #loop: Promise<void> | undefined
   #stopping = false
@@ -118,7 +124,7 @@ export class Shipper {
   }
 
   /**
-   * Resolves when no sealed window waits, or after `withinMs` (for ever if absent). A running retry delay is
+   * Resolves when no sealed window waits and nothing in quarantine, or after `withinMs` (for ever if absent). A running retry delay is
    * cut short and delays grow anew, so that a short deadline still sees tries. Starts the loop if need be; it
    * goes on after the deadline. After `stop` it only tells what is left.
    */
@@ -170,6 +176,7 @@ export class Shipper {
     const waiting = (await spool.listWindows()).filter((window) => window.hasSealed)
     const [oldest] = waiting
     if (oldest === undefined) {
+      if (await this.#shipQuarantine()) return
       this.#succeeded('idle', 0)
       for (const resolve of this.#idleWaiters) resolve()
       await this.#sleep(undefined)
@@ -184,6 +191,20 @@ export class Shipper {
     this.#setState({ lastCommit: this.#now() })
     this.#succeeded('shipping', waiting.length - 1)
     log.info({ window: oldest.name, outcome }, 'window shipped')
+  }
+
+  /** After all windows: what is in quarantine is evidence for people, nobody waits for it. False where none is. */
+  async #shipQuarantine(): Promise<boolean> {
+    const { bucket, spool, log, quarantineTo } = this.#options
+    if (quarantineTo === undefined) return false
+    const [name] = await listQuarantined(spool)
+    if (name === undefined) return false
+    if (this.#state.state !== 'waiting') this.#enter('shipping', null, 0)
+    await shipQuarantined(bucket, spool, name, quarantineTo)
+    this.#counts.quarantined += 1
+    this.#succeeded('shipping', 0)
+    log.warn({ segment: name }, 'shipped to quarantine: nothing of it is published')
+    return true
   }
 
   /** Commits; damaged sealed files are made anew first, once before each delay. */

@@ -5,18 +5,26 @@
  *   journal/<run>-000042.journal   the inputs; the recorder's until the window is sealed; deleted last
  *   sealed/<run>-000042/           <stream>.parquet and manifest.json; its existence is the seal
  *   tmp/                           unfinished work of this process; emptied at start
- *   torn/  quarantine/             what recovery cut off, what replay could not vouch for
+ *   torn/  quarantine/             what recovery cut off; what replay could not vouch for, empty once it is shipped
  *   lock/  report.json             who works here; how the last process ended
+ *   halts.json  paused-until       how earlier processes halted; until when the exchange wants no request
+ *   reserve                        room for the last words on a full disk
  */
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
+import {
+  compareWindows,
+  parseSegmentName,
+  parseWindowName,
+  segmentName,
+  type WindowId,
+  windowName,
+} from '../../api/names.ts'
 import { makeDirectories, syncPath, systemCode } from './durable.ts'
-import { compareWindows, parseWindowName, type WindowId } from './keys.ts'
 import { type Manifest, parseManifest } from './manifest.ts'
 
 export const MANIFEST_FILE = 'manifest.json'
-const SEGMENT_SUFFIX = '.journal'
 const PARQUET_SUFFIX = '.parquet'
 
 export interface SpoolPaths {
@@ -27,6 +35,9 @@ export interface SpoolPaths {
   readonly quarantine: string
   readonly lock: string
   readonly report: string
+  readonly halts: string
+  readonly reserve: string
+  readonly pausedUntil: string
 }
 
 /** A window in the spool. Without `hasSealed` it belongs to the recorder, not to the shipper. */
@@ -43,7 +54,10 @@ export interface SpoolUsage {
   readonly windows: number
   /** What a loss of the spool would cost: of each window the sealed files, or else the segment. */
   readonly unshippedBytes: number
+  /** In quarantine and not shipped. */
   readonly quarantinedBytes: number
+  /** When the window that waits longest was last written to, ms since the epoch; null where none waits. */
+  readonly oldestMs: number | null
 }
 
 /** Where a drop stands; a kill after any of these leaves a state that the next start finishes. */
@@ -72,6 +86,9 @@ export function spoolPaths(directory: string): SpoolPaths {
     quarantine: path.join(directory, 'quarantine'),
     lock: path.join(directory, 'lock'),
     report: path.join(directory, 'report.json'),
+    halts: path.join(directory, 'halts.json'),
+    reserve: path.join(directory, 'reserve'),
+    pausedUntil: path.join(directory, 'paused-until'),
   }
 }
 
@@ -102,7 +119,8 @@ export class Spool {
 
   /** Where a window's segment lies. Throws SpoolError for a name that is none. */
   segmentPath(name: string): string {
-    return path.join(this.paths.journal, `${checkedName(name)}${SEGMENT_SUFFIX}`)
+    const { run, window } = checkedId(name)
+    return path.join(this.paths.journal, segmentName(run, window))
   }
 
   /** Where a window's sealed directory lies. */
@@ -175,6 +193,17 @@ export class Spool {
     return true
   }
 
+  /** When a window was last written to; null where it went meanwhile. */
+  async #writtenMs({ name, hasSegment }: SpoolWindow): Promise<number | null> {
+    const file = hasSegment ? this.segmentPath(name) : path.join(this.sealedPath(name), MANIFEST_FILE)
+    try {
+      return (await fs.stat(file)).mtimeMs
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return null
+      throw error
+    }
+  }
+
   /** Moves a seal away by one rename, durably; returns where its files went. */
   async #unseal(name: string): Promise<string> {
     const going = path.join(this.paths.tmp, `${checkedName(name)}-unsealed-${randomBytes(4).toString('hex')}`)
@@ -183,12 +212,32 @@ export class Spool {
     return going
   }
 
+  /**
+   * Deletes the segments of sealed windows, oldest first, until so many bytes are freed: what was read back from
+   * Parquet needs its segment no more. `keep` names windows whose seal is in doubt. Returns the bytes freed.
+   */
+  async dropSegments(bytesToFree: number, keep: (name: string) => boolean): Promise<number> {
+    let freed = 0
+    for (const { name, hasSealed, hasSegment } of await this.listWindows()) {
+      if (freed >= bytesToFree) break
+      if (!hasSealed || !hasSegment) continue
+      const bytes = await bytesBelow(this.segmentPath(name))
+      // asked last, just before it goes: a window that is unsealed from here on finds no segment, and says so
+      if (keep(name)) continue
+      await fs.rm(this.segmentPath(name), { force: true })
+      freed += bytes
+    }
+    if (freed > 0) await syncPath(this.paths.journal)
+    return freed
+  }
+
   /** Every window of the spool, oldest first by run and number. Foreign names are left out. */
   async listWindows(): Promise<SpoolWindow[]> {
-    const segments = (await fs.readdir(this.paths.journal))
-      .filter((file) => file.endsWith(SEGMENT_SUFFIX))
-      .map((file) => file.slice(0, -SEGMENT_SUFFIX.length))
-    const hasSegment = new Set(segments)
+    const hasSegment = new Set<string>()
+    for (const file of await fs.readdir(this.paths.journal)) {
+      const id = parseSegmentName(file)
+      if (id !== undefined) hasSegment.add(windowName(id.run, id.window))
+    }
     const hasSealed = new Set(await fs.readdir(this.paths.sealed))
     const windows: SpoolWindow[] = []
     for (const name of new Set([...hasSegment, ...hasSealed])) {
@@ -199,6 +248,11 @@ export class Spool {
     return windows.sort(compareWindows)
   }
 
+  /** Bytes of all files below the spool. */
+  bytes(): Promise<number> {
+    return bytesBelow(this.directory)
+  }
+
   /** Sizes for `/status` and reports. Files that go while it counts are counted as gone. */
   async usage(): Promise<SpoolUsage> {
     const windows = await this.listWindows()
@@ -207,17 +261,24 @@ export class Spool {
       unshippedBytes += await bytesBelow(hasSealed ? this.sealedPath(name) : this.segmentPath(name))
     }
     return {
-      bytes: await bytesBelow(this.directory),
+      bytes: await this.bytes(),
       windows: windows.length,
       unshippedBytes,
       quarantinedBytes: await bytesBelow(this.paths.quarantine),
+      oldestMs: windows[0] === undefined ? null : await this.#writtenMs(windows[0]),
     }
   }
 }
 
 /** The name itself, once it is known to be one: it becomes part of paths. */
 function checkedName(name: string): string {
-  if (parseWindowName(name) !== undefined) return name
+  checkedId(name)
+  return name
+}
+
+function checkedId(name: string): WindowId {
+  const id = parseWindowName(name)
+  if (id !== undefined) return id
   throw new SpoolError('window_name_invalid', `"${name}" is no window: expected <run>-000042`)
 }
 

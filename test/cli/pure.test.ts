@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { HALT_EXIT_CODES, type HaltReason, TERMINAL_HALTS } from '../../api/reasons.ts'
 import { CallError, durationMs, readCall, suggestion, wholeNumber, wordList } from '../../capture/cli/call.ts'
 import { eventsBetween } from '../../capture/cli/events.ts'
+import { startDelayMs } from '../../capture/cli/fleet.ts'
 import { reportOf, restartDelayMs, shareOf, verdictOf } from '../../capture/cli/restart.ts'
 import { liveLines } from '../../capture/cli/text.ts'
 import { TerminalView } from '../../capture/cli/view.ts'
@@ -104,7 +105,7 @@ function status(change: Partial<CaptureStatus>): CaptureStatus {
   return {
     ...{ version: '0', run: 'r', exchange: 'BinanceUsdm', symbol: 'BTCUSDT', state: 'live', reason: '' },
     ...{ since: '2026-11-22T12:00:00.000000Z', streams: {}, gaps: 0, connections: [], halts: [] },
-    spool: { bytes: 0, unshippedBytes: 0, quarantinedBytes: 0, windowsWaiting: 0 },
+    spool: { bytes: 0, unshippedBytes: 0, quarantinedBytes: 0, windowsWaiting: 0, oldest: null },
     ship: { state: 'idle', reason: null, lastCommit: null },
     clock: { offsetMs: null },
     ...change,
@@ -165,6 +166,15 @@ test('a terminal: what happened stays above, the live lines below are drawn in p
     screen.map((line) => line.slice(10).split(';')[0]),
     ['BTCUSDT  gap: sequence', 'BTCUSDT  gap: reconnect'],
   )
+})
+
+test('starts of many symbols never make more than 300 connection attempts in five minutes', () => {
+  const starts = Array.from({ length: 500 }, (_, index) => startDelayMs(index))
+  for (const from of starts) {
+    const within = starts.filter((at) => at >= from && at < from + 300_000)
+    assert.ok(within.length * 2 <= 300, `${within.length} starts within five minutes of ${from} ms`)
+  }
+  assert.ok((starts[39] ?? 0) <= 2_000, 'a few dozen symbols start at once')
 })
 
 const ESCAPE = '\x1b['

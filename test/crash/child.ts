@@ -22,6 +22,7 @@ import { Run } from '../../capture/process/run.ts'
 import { Windows } from '../../capture/process/windows.ts'
 import { Recorder, type RecordOptions } from '../../capture/record/mod.ts'
 import { LocalBucket, openSpool, Shipper, Spool } from '../../capture/ship/mod.ts'
+import { GUARDS, NO_REQUESTS, NO_ROWS } from '../support/session.ts'
 
 const Job = z.object({
   spool: z.string(),
@@ -149,12 +150,20 @@ function begin(exchange: string, symbol: string, now: () => number): Run {
   return new Run({
     run: id,
     journalDir: paths.journal,
-    config: { exchange, symbol, streams: ['books', 'depth', 'trades', 'mark_price'], bookLevels: 20 },
+    config: {
+      exchange,
+      symbol,
+      streams: ['books', 'depth', 'trades', 'mark_price'],
+      bookLevels: 20,
+      guards: GUARDS,
+    },
     exchange: exchangeByName(exchange),
     writer: { capture: '', uid: '', pod: '', node: '' },
     rotationSeconds: job.rotationSeconds,
     clock: { now, anchor: () => undefined },
-    requests: { fetch: () => undefined, reconnect: () => undefined },
+    requests: NO_REQUESTS,
+    rows: NO_ROWS,
+    onEnd: (reason) => fail('', reason),
     onHalt: (_reason, message) => fail('', message),
     onWindow: (window) => windows.add(id, window),
     onJournalError: (error) => fail('', error.message),

@@ -1,16 +1,12 @@
 /**
  * What a dead process left in its journal, read without the session: the ids that must be published, because
- * they were on disk. Of depth those count that follow the snapshot which their run's book was joined with.
+ * they were on disk. Nothing counts before the clock is known; of depth those count that follow the snapshot which their run's book was joined with.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { recoverSegments, SegmentReader } from '../../capture/journal/mod.ts'
-
-export interface Journalled {
-  readonly depth: bigint[]
-  readonly trades: bigint[]
-}
+import type { Journalled } from '../support/judge.ts'
 
 const Frame = z.looseObject({
   data: z.looseObject({ e: z.string(), u: z.number().optional(), a: z.unknown().optional() }),
@@ -24,9 +20,12 @@ export async function journalled(spool: string): Promise<Journalled> {
   if (!existsSync(dir)) return found
   /** By run: the id of the snapshot from which on events are published. */
   const joined = new Map<string, bigint>()
+  /** By run: probes of the exchange's clock so far. */
+  const probes = new Map<string, number>()
   for (const { path, run, window } of (await recoverSegments(dir)).segments) {
     if (!joined.has(run) && window > 0) joined.set(run, await joinedAt(path))
-    await readSegment(path, run, joined, found)
+    if (!probes.has(run)) probes.set(run, window > 0 ? PROBES_WANTED : 0)
+    await readSegment(path, run, joined, probes, found)
   }
   return found
 }
@@ -41,11 +40,14 @@ async function joinedAt(path: string): Promise<bigint> {
 }
 
 const NEVER = 2n ** 63n
+/** Nothing is published before the exchange's clock was probed so often. */
+const PROBES_WANTED = 5
 
 async function readSegment(
   path: string,
   run: string,
   joined: Map<string, bigint>,
+  probes: Map<string, number>,
   found: Journalled,
 ): Promise<void> {
   const reader = await SegmentReader.open(path)
@@ -55,7 +57,8 @@ async function readSegment(
         const snapshot = SnapshotBody.safeParse(JSON.parse(Buffer.from(input.body).toString()))
         if (snapshot.success) joined.set(run, BigInt(snapshot.data.lastUpdateId))
       }
-      if (input.kind !== 'message') continue
+      if (input.kind === 'clock') probes.set(run, (probes.get(run) ?? 0) + 1)
+      if (input.kind !== 'message' || (probes.get(run) ?? 0) < PROBES_WANTED) continue
       const frame = Frame.safeParse(JSON.parse(Buffer.from(input.payload).toString()))
       if (!frame.success) continue
       const { e, u, a } = frame.data.data

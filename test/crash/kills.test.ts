@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as moment } from 'node:timers/promises'
 import { Random } from '../sim/market/mod.ts'
-import { type Journalled, journalled } from './journalled.ts'
+import type { Journalled } from '../support/judge.ts'
+import { journalled } from './journalled.ts'
 import { crashPoints, crashSeed, World } from './world.ts'
 
 const KILLS = crashPoints(12)

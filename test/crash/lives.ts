@@ -4,8 +4,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import type { Journalled } from '../support/judge.ts'
 import type { Job } from './child.ts'
-import { type Journalled, journalled } from './journalled.ts'
+import { journalled } from './journalled.ts'
 import type { Place } from './world.ts'
 
 const CHILD = join(import.meta.dirname, 'child.ts')

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { readFile, rename } from 'node:fs/promises'
+import { readdir, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { HALT_EXIT_CODES } from '../../api/reasons.ts'
 import { Report } from '../../capture/process/report.ts'
 import { alterStateHash } from './segments.ts'
-import { crashSeed, type Place, World } from './world.ts'
+import { crashSeed, type Place, SYMBOL, World } from './world.ts'
 
 const RATE = 2000
 /** The segment whose trailer lies. */
@@ -27,6 +27,16 @@ describe('a replay that does not end in the state of its trailer', () => {
     return (await place.published()).filter((name) => name.startsWith(run))
   }
 
+  /** Shipped as they are; locally empty files keep their names. */
+  async function assertShippedAside(place: Place, names: readonly string[]): Promise<void> {
+    const folder = join(place.bucket, `quarantine/exchange=BinanceUsdm/symbol=${SYMBOL}`)
+    assert.deepEqual((await readdir(folder)).sort(), names)
+    for (const name of names) {
+      assert.ok((await stat(join(folder, name))).size > 0, name)
+      assert.equal((await stat(join(place.spool, 'quarantine', name))).size, 0, name)
+    }
+  }
+
   it('halts with exit code 19, quarantines the segment and those after it; the next start leaves them alone', async () => {
     const place = world.place('halt')
     await place.copy(template)
@@ -42,7 +52,8 @@ describe('a replay that does not end in the state of its trailer', () => {
     assert.equal(report.reason, 'ReplayMismatch')
     assert.match(report.message, new RegExp(`${run} window ${VICTIM}`))
     assert.deepEqual(await place.names('quarantine'), segments.slice(VICTIM))
-    assert.ok(report.quarantinedBytes > 0)
+    assert.equal(report.quarantinedBytes, 0)
+    await assertShippedAside(place, segments.slice(VICTIM))
     assert.deepEqual(await publishedOf(place, run), windows.slice(0, VICTIM))
 
     await world.recover(place)

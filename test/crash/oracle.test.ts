@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import type { JudgeOptions } from '../support/judge.ts'
 import { journalled } from './journalled.ts'
 import { flipMiddle } from './segments.ts'
-import { type Case, crashSeed, type JudgeOptions, type Place, World } from './world.ts'
+import { type Case, crashSeed, type Place, World } from './world.ts'
 
 const RATE = 2000
 

@@ -6,35 +6,15 @@ import assert from 'node:assert/strict'
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { z } from 'zod'
 import { LocalBucket } from '../../capture/ship/mod.ts'
 import { verifyBucket } from '../../capture/verify/mod.ts'
-import { type Sim, SimError, startSim, type WireLevel } from '../sim/mod.ts'
+import { type Sim, startSim } from '../sim/mod.ts'
 import { CaptureProcess } from '../support/capture.ts'
-import { runReader } from '../support/python.ts'
-import type { Journalled } from './journalled.ts'
+import { type Journalled, type JudgeOptions, judgeBuckets, type Summary } from '../support/judge.ts'
 
 export const SYMBOL = 'BTCUSDT'
-export const LEVELS = 20
-/** Books compared with the truth, spread evenly over all that was emitted. */
-const SAMPLES_MAX = 400
 /** Windows that a spool made for tests holds at least. */
 const WINDOWS_MIN = 5
-
-const Count = z.record(z.string(), z.number())
-const Summary = z.object({
-  runs: z.number(),
-  windows: z.number(),
-  published: Count,
-  listed: Count,
-  journalled: Count,
-  emitted: Count,
-  compared: z.number(),
-  ended: Count,
-  witness: Count,
-})
-/** What oracle.py says of a bucket in which it found nothing wrong. */
-export type Summary = z.infer<typeof Summary>
 
 /** The seed of this run of the tests: from CRASH_SEED, else anew; print it. */
 export function crashSeed(): number {
@@ -98,42 +78,9 @@ export class World {
   }
 
   /** Has the oracle judge buckets against all that was emitted until now. Throws where it finds fault. */
-  async judge(cases: readonly Case[], { holes = false, alter }: JudgeOptions = {}): Promise<Summary[]> {
-    const path = join(this.dir, 'truth.json')
-    const journalled = cases.map((one) => one.journalled ?? { depth: [], trades: [] })
-    const truth = this.#truth()
-    alter?.(truth)
-    await writeFile(path, JSON.stringify({ ...truth, journalled, holes }, numbers))
-    const buckets = cases.map(({ place }) => place.bucket)
-    return z.array(Summary).parse(await runReader('oracle.py', [path, ...buckets]))
-  }
-
-  #truth(): Truth {
-    const { batches, tradeIds } = this.sim.emitted(SYMBOL)
-    const step = Math.max(1, Math.ceil(batches.length / SAMPLES_MAX))
-    const sampled = batches.filter((_, i) => i % step === 0)
-    return {
-      levels: LEVELS,
-      batches: batches.map(({ connection, prevId, firstId, lastId }) => [
-        connection,
-        prevId,
-        firstId,
-        lastId,
-      ]),
-      trades: [...tradeIds],
-      books: sampled.flatMap(({ lastId }) => this.#bookAt(lastId)),
-    }
-  }
-
-  /** The true book, or nothing: a long run of tests outlives the simulator's memory. What is compared is counted. */
-  #bookAt(id: bigint): Truth['books'] {
-    try {
-      const { bids, asks } = this.sim.bookAt(SYMBOL, id)
-      return [[id, bids.slice(0, LEVELS), asks.slice(0, LEVELS)]]
-    } catch (error) {
-      if (error instanceof SimError && error.code === 'book_unknown') return []
-      throw error
-    }
+  async judge(cases: readonly Case[], options: JudgeOptions = {}): Promise<Summary[]> {
+    const buckets = cases.map(({ place, journalled }) => ({ path: place.bucket, journalled }))
+    return await judgeBuckets(this.sim, SYMBOL, join(this.dir, 'truth.json'), buckets, options)
   }
 
   async stop(): Promise<void> {
@@ -143,31 +90,11 @@ export class World {
   }
 }
 
-/** What the simulated exchange emitted, as oracle.py reads it. */
-export interface Truth {
-  readonly levels: number
-  readonly batches: (readonly [connection: number, prevId: bigint, firstId: bigint, lastId: bigint])[]
-  readonly trades: bigint[]
-  readonly books: (readonly [id: bigint, bids: readonly WireLevel[], asks: readonly WireLevel[]])[]
-}
-
-export interface JudgeOptions {
-  /** Windows may be missing within a run. */
-  readonly holes?: boolean
-  /** Makes the truth another one, to see that the oracle notices. */
-  readonly alter?: (truth: Truth) => void
-}
-
 /** A bucket to judge. */
 export interface Case {
   readonly place: Place
   /** Ids that were on disk when a process was killed: all of them must be published. */
   readonly journalled?: Journalled
-}
-
-/** The simulator's ids are far below 2^53. */
-function numbers(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? Number(value) : value
 }
 
 /** Spool and bucket of one capture. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { SegmentWriter } from '../../capture/journal/mod.ts'
+import { SEGMENT_FORMAT, SegmentWriter } from '../../capture/journal/mod.ts'
 import { type Sim, startSim } from '../sim/mod.ts'
 import { CaptureProcess } from '../support/capture.ts'
 import { SESSION, withDirectory } from '../support/run.ts'
@@ -38,7 +38,7 @@ async function writeForeignSegment(journalDir: string): Promise<void> {
   const writer = SegmentWriter.open({
     dir: journalDir,
     header: {
-      format: 1,
+      format: SEGMENT_FORMAT,
       run: OLD_RUN,
       window: 0,
       exchange: SESSION.exchange,
@@ -51,7 +51,7 @@ async function writeForeignSegment(journalDir: string): Promise<void> {
     checkpoint: Buffer.from([99, 0, 0, 0]),
     onError: (error) => assert.fail(error.message),
   })
-  writer.append({ kind: 'tick', received: Date.UTC(2026, 0, 1) * 1000 + 1, wallDistance: 0 })
+  writer.append({ kind: 'tick', received: Date.UTC(2026, 0, 1) * 1000 + 1, wallDistance: 0, share: 1 })
   await writer.seal({ closedAt: Date.UTC(2026, 0, 1) * 1000 + 2, stateHash: '00', reason: 'rotation' })
 }
 
@@ -79,7 +79,11 @@ describe('how a capture ends', () => {
       assert.match(capture.output, /quarantined, it cannot be recorded: state version 99 is not/)
       const report = await reportOf(dir, 'BTCUSDT')
       assert.deepEqual([report['reason'], report['unshippedBytes']], ['Drained', 0])
-      assert.ok(Number(report['quarantinedBytes']) > 0)
+      assert.equal(report['quarantinedBytes'], 0, 'it is shipped as it is, and an empty file stays')
+      const folder = join(dir, 'data/quarantine/exchange=BinanceUsdm/symbol=BTCUSDT')
+      assert.deepEqual(await readdir(folder), [`${OLD_RUN}-000000.journal`])
+      assert.equal((await stat(join(spool, 'quarantine', `${OLD_RUN}-000000.journal`))).size, 0)
+      assert.ok((await stat(join(folder, `${OLD_RUN}-000000.journal`))).size > 0)
     }))
 
   it('a second signal during a halt leaves with the code of the halt', () =>

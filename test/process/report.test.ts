@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { haltsInARow, type Report, readReport, writeReport } from '../../capture/process/report.ts'
+import {
+  HALTS_MAX,
+  haltsInARow,
+  type Report,
+  readHalts,
+  readReport,
+  rememberHalt,
+  writeReport,
+} from '../../capture/process/report.ts'
 import { withDirectory } from '../support/run.ts'
 
 const report: Report = {
@@ -50,4 +58,30 @@ describe('report', () => {
     assert.equal(haltsInARow('CrossedBook', report, 600_000), 1)
     assert.equal(haltsInARow('Drained', report, 0), 0)
   })
+
+  it('the last five halts are remembered, the latest first; other ends are none', () =>
+    withDirectory(async (dir) => {
+      const path = join(dir, 'halts.json')
+      assert.deepEqual(await readHalts(path), [])
+      for (let i = 0; i < HALTS_MAX + 2; i++) {
+        const halt = { ...report, message: `${i}`.repeat(1000), at: `2026-11-22T12:0${i}:00.000000Z` }
+        await rememberHalt(halt, await readHalts(path), path)
+        await rememberHalt({ ...report, reason: 'Drained' }, await readHalts(path), path)
+      }
+      const halts = await readHalts(path)
+      assert.deepEqual(
+        halts.map(({ at }) => at.slice(11, 16)),
+        ['12:06', '12:05', '12:04', '12:03', '12:02'],
+      )
+      assert.ok(halts.every(({ message }) => message.length === 300))
+      await writeFile(path, '[{"reason":')
+      assert.deepEqual(await readHalts(path), [])
+    }))
+
+  it('a report that cannot be written to the spool still reaches the termination log, and says so', () =>
+    withDirectory(async (dir) => {
+      const log = join(dir, 'termination-log')
+      await assert.rejects(writeReport(report, join(dir, 'no', 'report.json'), log), { code: 'ENOENT' })
+      assert.equal((JSON.parse(await readFile(log, 'utf8')) as Report).reason, 'CrossedBook')
+    }))
 })

@@ -29,7 +29,7 @@ async function inputsOf(path: string): Promise<{ opened: number; inputs: Input[]
 function second(driven: DrivenRun, id: number): void {
   driven.input({ kind: 'message', connection: 1, payload: depthFrame({ U: id + 1, u: id + 10, pu: id }) })
   driven.clock.nowUs += 500_000
-  driven.input({ kind: 'tick', wallDistance: 0 })
+  driven.input({ kind: 'tick', wallDistance: 0, share: 1 })
   driven.clock.nowUs += 500_000
 }
 
@@ -76,9 +76,9 @@ describe('run', () => {
     withDirectory(async (dir) => {
       const driven = driveRun(dir, { startUs: BEFORE_MIDNIGHT - 3_000_000_000, rotationSeconds: 3600 })
       driven.input({ kind: 'opened', connection: 1, route: 'public' })
-      driven.input({ kind: 'tick', wallDistance: 250_000 })
+      driven.input({ kind: 'tick', wallDistance: 250_000, share: 1 })
       assert.equal(driven.run.window, 0, 'a step of 250 ms is none')
-      driven.input({ kind: 'tick', wallDistance: 250_001 })
+      driven.input({ kind: 'tick', wallDistance: 250_001, share: 1 })
       assert.equal(driven.run.window, 1)
       assert.equal(driven.clock.anchors, 2)
       await driven.run.end('stopped')
@@ -91,7 +91,7 @@ describe('run', () => {
       driven.input({ kind: 'opened', connection: 1, route: 'public' })
       const received = BEFORE_MIDNIGHT + 5_000_000
       driven.clock.nowUs = received + 700
-      driven.run.input({ kind: 'tick', received, wallDistance: 0 })
+      driven.run.input({ kind: 'tick', received, wallDistance: 0, share: 1 })
       await driven.run.end('stopped')
       assert.equal((await inputsOf(driven.segment(1))).opened, received)
     }))
@@ -100,6 +100,8 @@ describe('run', () => {
     withDirectory(async (dir) => {
       const driven = driveRun(dir, { startUs: BEFORE_MIDNIGHT, rotationSeconds: 3600 })
       driven.input({ kind: 'opened', connection: 1, route: 'public' })
+      // no book is live before the clock is known
+      for (let i = 0; i < 5; i++) driven.input({ kind: 'clock', offset: 0, rtt: 1000 })
       driven.input({ kind: 'message', connection: 1, payload: depthFrame({ U: 101, u: 105, pu: 100 }) })
       const body = snapshotBody(103, [['102', '1']], [['101', '1']])
       driven.input({ kind: 'response', request: 1, status: 200, usedWeight: 1, retryAt: 0, error: '', body })
@@ -108,7 +110,7 @@ describe('run', () => {
       await driven.run.end('stopped')
       const { inputs, reason } = await inputsOf(driven.segment(0))
       assert.equal(reason, 'CrossedBook')
-      assert.equal(inputs.length, 3)
+      assert.equal(inputs.length, 8)
     }))
 
   it('a journal that fails ends the run at once', () =>

@@ -2,14 +2,17 @@ import assert from 'node:assert/strict'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
-import { PortError, serve } from '../../capture/serve/mod.ts'
+import { PortError, type Served, serve } from '../../capture/serve/mod.ts'
 
-async function withServer(
-  ready: () => boolean,
-  status: () => Promise<object>,
-  body: (base: string) => Promise<void>,
-): Promise<void> {
-  const server: Server = await serve('127.0.0.1', 0, { ready, status })
+const SERVED: Served = {
+  alive: () => true,
+  ready: () => true,
+  status: async () => ({}),
+  metrics: async () => ({ type: 'text/plain; version=0.0.4', text: 'l2cap_info 1\n' }),
+}
+
+async function withServer(served: Partial<Served>, body: (base: string) => Promise<void>): Promise<void> {
+  const server: Server = await serve('127.0.0.1', 0, { ...SERVED, ...served })
   try {
     await body(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   } finally {
@@ -21,60 +24,59 @@ async function withServer(
 describe('serve', () => {
   it('/readyz follows the book, /livez the loop', () => {
     let live = false
-    return withServer(
-      () => live,
-      async () => ({}),
-      async (base) => {
-        assert.equal((await fetch(`${base}/livez`)).status, 200)
-        assert.equal((await fetch(`${base}/readyz`)).status, 503)
-        live = true
-        assert.equal((await fetch(`${base}/readyz`)).status, 200)
-      },
-    )
+    let turns = true
+    return withServer({ ready: () => live, alive: () => turns }, async (base) => {
+      assert.equal((await fetch(`${base}/livez`)).status, 200)
+      assert.equal((await fetch(`${base}/readyz`)).status, 503)
+      live = true
+      turns = false
+      assert.equal((await fetch(`${base}/readyz`)).status, 200)
+      const answer = await fetch(`${base}/livez`)
+      assert.equal(answer.status, 503)
+      assert.match(await answer.text(), /no tick was handled for ten seconds/)
+    })
+  })
+
+  it('/metrics is told with its type; where it fails the answer says why', () => {
+    let fail = false
+    const metrics = async () => (fail ? Promise.reject(new Error('the spool is gone')) : SERVED.metrics())
+    return withServer({ metrics }, async (base) => {
+      const answer = await fetch(`${base}/metrics`)
+      assert.equal(answer.headers.get('content-type'), 'text/plain; version=0.0.4')
+      assert.equal(await answer.text(), 'l2cap_info 1\n')
+      fail = true
+      assert.equal((await fetch(`${base}/metrics`)).status, 500)
+    })
   })
 
   it('/status is JSON; a status that fails is an answer too', () => {
     let fail = false
-    return withServer(
-      () => true,
-      async () => (fail ? Promise.reject(new Error('the spool is gone')) : { state: 'live' }),
-      async (base) => {
-        assert.deepEqual(await (await fetch(`${base}/status?x=1`)).json(), { state: 'live' })
-        fail = true
-        const answer = await fetch(`${base}/status`)
-        assert.equal(answer.status, 500)
-        assert.match(await answer.text(), /the spool is gone/)
-      },
-    )
+    const status = async () => (fail ? Promise.reject(new Error('the spool is gone')) : { state: 'live' })
+    return withServer({ status }, async (base) => {
+      assert.deepEqual(await (await fetch(`${base}/status?x=1`)).json(), { state: 'live' })
+      fail = true
+      const answer = await fetch(`${base}/status`)
+      assert.equal(answer.status, 500)
+      assert.match(await answer.text(), /the spool is gone/)
+    })
   })
 
   it('anything else is told what there is; nothing can be changed', () =>
-    withServer(
-      () => true,
-      async () => ({}),
-      async (base) => {
-        assert.match(await (await fetch(`${base}/other`)).text(), /known: \/livez \/readyz \/status/)
-        assert.equal((await fetch(`${base}/status`, { method: 'POST' })).status, 405)
-      },
-    ))
+    withServer({}, async (base) => {
+      assert.match(await (await fetch(`${base}/other`)).text(), /known: \/livez \/readyz \/status \/metrics/)
+      assert.equal((await fetch(`${base}/status`, { method: 'POST' })).status, 405)
+    }))
 
   it('a port in use is a clear sentence', () =>
-    withServer(
-      () => true,
-      async () => ({}),
-      async (base) => {
-        const port = Number(new URL(base).port)
-        await assert.rejects(
-          serve('127.0.0.1', port, { ready: () => true, status: async () => ({}) }),
-          (error: unknown) => {
-            assert.ok(error instanceof PortError)
-            assert.match(
-              error.message,
-              new RegExp(`127\\.0\\.0\\.1:${port}: it is in use; choose another --port`),
-            )
-            return true
-          },
+    withServer({}, async (base) => {
+      const port = Number(new URL(base).port)
+      await assert.rejects(serve('127.0.0.1', port, SERVED), (error: unknown) => {
+        assert.ok(error instanceof PortError)
+        assert.match(
+          error.message,
+          new RegExp(`127\\.0\\.0\\.1:${port}: it is in use; choose another --port`),
         )
-      },
-    ))
+        return true
+      })
+    }))
 })

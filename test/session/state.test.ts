@@ -49,6 +49,98 @@ const COUNTERS_REACHED = COUNTER_NAMES.filter(
   (name) => name !== 'unknown_fields' && name !== 'messages_early',
 )
 
+const DAY = 23.6 * 3600
+const other = [['100', '7']] as const
+
+/** Histories that end in what is rare in random ones, each with something pending on the way. */
+const SCRIPTS: Readonly<Record<string, (drive: Drive) => Drive>> = {
+  'a take-over that holds the first connection back, and fails': (drive) =>
+    drive
+      .live()
+      .leap(DAY)
+      .event(110, 120)
+      .open(2)
+      .event(90, 100, 2)
+      .pass(5)
+      .event(120, 130)
+      .event(130, 140)
+      .pass(3)
+      .event(140, 150),
+  'a take-over that succeeds': (drive) =>
+    drive
+      .live()
+      .leap(DAY)
+      .event(110, 120)
+      .open(2)
+      .event(112, 118, 2)
+      .event(118, 125, 2)
+      .pass(6)
+      .event(125, 130, 2),
+  'a first connection that is cut, the second one behind': (drive) =>
+    drive
+      .live()
+      .leap(DAY)
+      .event(110, 120)
+      .open(2)
+      .event(90, 100, 2)
+      .close(1)
+      .event(100, 110, 2)
+      .event(110, 125, 2),
+  'a take-over of trades': (drive) =>
+    drive
+      .open(2, 'market')
+      .trade(5)
+      .markPrice(1000)
+      .leap(4)
+      .leap(DAY)
+      .markPrice(2000)
+      .tick()
+      .open(3, 'market')
+      .trade(6)
+      .trade(6, { connection: 3 })
+      .markPrice(3000, 3)
+      .trade(7, { connection: 3 })
+      .pass(5)
+      .trade(8, { connection: 3 }),
+  'an audit that waits for the book': (drive) => {
+    drive.live().leap(601).event(110, 120)
+    return drive
+      .answer(drive.request('audit').id, 125, [
+        ['100', '1'],
+        ['99', '2'],
+        ['98', '130'],
+      ])
+      .event(120, 130)
+      .event(130, 140)
+  },
+  'an audit that finds the book wrong': (drive) => {
+    drive.live().leap(601).event(110, 120)
+    return drive.answer(drive.request('audit').id, 125, other).event(120, 130)
+  },
+  'a doubt that becomes a verdict': (drive) => {
+    drive.live().leap(5)
+    return drive.answer(drive.request('proof').id, 130, other).pass(3).close(1).open(2).event(130, 140, 2)
+  },
+  'a snapshot that a proof makes live': (drive) => {
+    drive.open().pass(5)
+    drive.answer(drive.request('join').id, 103).pass(5)
+    const { id } = drive.request('proof')
+    return drive.sent(id, 50).answer(id, 103).event(99, 108).event(108, 110)
+  },
+  'a pause that the exchange asks for': (drive) => {
+    drive.open().event(100, 105)
+    drive.body(1, Buffer.from(''), { status: 429, retryAt: drive.now + 3_000_000 })
+    drive.event(105, 110).pass(4)
+    return drive.answer(drive.request('join').id, 107)
+  },
+  'a question for the last trade': (drive) => {
+    drive.open(2, 'market').trade(5)
+    for (let i = 1; i < 63; i++) drive.markPrice(i * 1000).leap(1)
+    const { id } = drive.request('audit', 'last_trade')
+    return drive.sent(id, 0).lastTrade(6, 1).markPrice(99_000).pass(3)
+  },
+}
+
 describe('canonical state', () => {
   it('a session restored at any point goes on as if it had never stopped', () => {
     fc.assert(
@@ -69,6 +161,29 @@ describe('canonical state', () => {
       { numRuns: 500 },
     )
   })
+
+  for (const [name, script] of Object.entries(SCRIPTS)) {
+    it(`restored at each point: ${name}`, () => {
+      const drive = script(new Drive())
+      const whole = run(drive.inputs, new Set())
+      assert.equal(whole.hash, drive.session.hash())
+      for (let cut = 0; cut <= drive.inputs.length; cut++) {
+        let session = fresh()
+        const out = new Collector()
+        session.openWindow(0, START, out)
+        drive.inputs.forEach((input, i) => {
+          if (i === cut) {
+            const bytes = session.encode()
+            session = fresh()
+            session.restore(bytes)
+          }
+          session.step(input, out)
+        })
+        assert.equal(session.hash(), whole.hash, `restored before input ${cut}`)
+        assert.deepEqual(out, whole.rows)
+      }
+    })
+  }
 
   it('is canonical: what is restored encodes to the same bytes, at any point', () => {
     fc.assert(

@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { windowName } from '../../api/names.ts'
 import { type Bucket, type BucketEntry, BucketError } from '../../capture/ship/bucket.ts'
-import { objectKey, windowName } from '../../capture/ship/keys.ts'
+import { objectKey } from '../../capture/ship/keys.ts'
 import {
   type Manifest,
   type ManifestFields,

@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { compareWindows, NameError, parseWindowName, windowName } from '../../api/names.ts'
 import {
-  compareWindows,
-  KeyError,
   manifestKey,
   type ObjectKey,
   objectKey,
   parseManifestKey,
   parseObjectKey,
-  parseWindowName,
-  windowName,
 } from '../../capture/ship/keys.ts'
 import { OPENED_US, RUN } from './fixture.ts'
 
@@ -112,7 +109,7 @@ test('keys: parts that cannot stand in a key are refused by name', () => {
     { window: 1.5 },
     { window: 1_000_000_000 },
   ]) {
-    assert.throws(() => objectKey({ ...PLACE, ...wrong }), KeyError, JSON.stringify(wrong))
+    assert.throws(() => objectKey({ ...PLACE, ...wrong }), NameError, JSON.stringify(wrong))
   }
 })
 

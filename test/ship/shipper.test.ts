@@ -95,7 +95,7 @@ test(
       expected,
     )
     assert.deepEqual(await spool.listWindows(), [])
-    assert.deepEqual(shipper.counts, { committed: 3, already: 0, failures: 0 })
+    assert.deepEqual(shipper.counts, { committed: 3, already: 0, failures: 0, quarantined: 0 })
     assert.deepEqual(shipper.state, {
       state: 'idle',
       reason: null,

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
-import { windowName } from '../../capture/ship/keys.ts'
+import { windowName } from '../../api/names.ts'
 import { serialiseManifest } from '../../capture/ship/manifest.ts'
 import { type DropStep, MANIFEST_FILE, openSpool, SpoolError } from '../../capture/ship/spool.ts'
 import { contents, RUN, recordWindow, spoolWith, temporary, windowManifest } from './fixture.ts'
@@ -134,4 +134,34 @@ test('spool: a name that is no window never becomes a path', async (context) => 
     assert.throws(() => spool.segmentPath(name), isError('window_name_invalid'))
     await assert.rejects(spool.dropWindow(name), isError('window_name_invalid'))
   }
+})
+
+test('spool: segments of sealed windows make room, oldest first; no other file goes', async (context) => {
+  const spool = await openSpool(path.join(await temporary(context), 'spool'))
+  const names: string[] = []
+  for (let window = 0; window < 4; window++) {
+    names.push((await recordWindow(spool, { window, streams: ['coverage'] })).name)
+  }
+  const open = windowName(RUN, 4)
+  await fs.writeFile(spool.segmentPath(open), 'x'.repeat(1000))
+  const segmentBytes = 'journal of window 0'.length
+  const before = await spool.bytes()
+  assert.equal(await spool.dropSegments(segmentBytes + 1, (name) => name === names[1]), 2 * segmentBytes)
+  const left = async () =>
+    (await spool.listWindows()).filter(({ hasSegment }) => hasSegment).map(({ name }) => name)
+  assert.deepEqual(await left(), [names[1], names[3], open])
+  assert.equal(await spool.bytes(), before - 2 * segmentBytes)
+  assert.equal(await spool.dropSegments(1e9, () => false), 2 * segmentBytes)
+  assert.deepEqual(await left(), [open], 'what is not sealed is all there is')
+  for (const window of await spool.listWindows()) assert.equal(window.hasSealed, window.name !== open)
+  assert.equal(await spool.unsealWindow(names[0]), false, 'a seal without its segment stays')
+})
+
+test('spool: the oldest window tells since when it waits', async (context) => {
+  const spool = await openSpool(path.join(await temporary(context), 'spool'))
+  assert.equal((await spool.usage()).oldestMs, null)
+  const { name } = await recordWindow(spool, { window: 0, streams: ['coverage'] })
+  await recordWindow(spool, { window: 1, streams: ['coverage'] })
+  await fs.utimes(spool.segmentPath(name), 1_700_000_000, 1_700_000_000)
+  assert.equal((await spool.usage()).oldestMs, 1_700_000_000_000)
 })

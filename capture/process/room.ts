@@ -1,0 +1,138 @@
+/**
+ * Room on the disk: a spool has a cap of its own below what the kubelet evicts at, and a file system is left some
+ * air for others. Beyond either mark no run goes on; below the low-water mark one may begin again.
+ */
+import { statfs } from 'node:fs/promises'
+import type { Reserve } from '../journal/mod.ts'
+
+/** Of `spool.sizeLimit`: beyond the limit itself the kubelet evicts the pod and deletes the data. */
+const SPOOL_MARK = 0.8
+/** Of the file system. */
+const DISK_MARK = 0.9
+/** Below these shares of a mark that was passed a run may begin: far enough for minutes of it, not to flap. */
+const SPOOL_LOW = 0.7
+const DISK_LOW = 0.95
+/** The spool is walked this often; what is journalled in between is added to the last count. */
+const WALK_EVERY_MS = 10_000
+/** Room that is proven by taking it before a run begins: quotas do not show in what a file system says. */
+const PROOF_BYTES = 4 * 1024 * 1024
+/** The rate at which the spool fills is judged over so long. */
+const RATE_OVER_MS = 60_000
+
+/** The disk below a spool, as the keeper of runs sees it. */
+export interface Room {
+  /** How the disk is now. `journalledBytes`: journalled by this process so far. Cheap enough for each second. */
+  look(journalledBytes: number): Promise<RoomState>
+  /** Takes the reserve for the next run; false where there is no room for it. */
+  allocate(): Promise<boolean>
+  /** Gives the reserve back, for the last words on a full disk; false where it is gone already. */
+  release(): Promise<boolean>
+}
+
+export interface RoomState {
+  /** Why no run may go on; empty where one may. */
+  readonly full: string
+  /** Below the low-water mark of what was full: a run may begin again. */
+  readonly low: boolean
+}
+
+export interface DiskRoomOptions {
+  readonly directory: string
+  readonly sizeLimitBytes: number
+  readonly reserve: Reserve
+  /** Bytes of all files in the spool. */
+  readonly spoolBytes: () => Promise<number>
+  /** The spool has passed half of its cap: what is sealed needs its segment no more. */
+  readonly onHalfFull: (bytesTooMany: number) => void
+  /** Milliseconds that never run backwards. */
+  readonly nowMs: () => number
+  readonly statfs?: (directory: string) => Promise<DiskSize>
+}
+
+/** What `statfs` says, in blocks of `bsize` bytes. */
+export interface DiskSize {
+  readonly bsize: number
+  readonly blocks: number
+  readonly bfree: number
+  readonly bavail: number
+}
+
+/** The room of a real spool. */
+export class DiskRoom implements Room {
+  /** The spool's cap, bytes: 80 % of its size limit. */
+  readonly capBytes: number
+  /** Until the next mark is passed at the rate of the last minute; infinite while nothing grows. */
+  secondsUntilFull = Number.POSITIVE_INFINITY
+  readonly #options: DiskRoomOptions
+  #walkedAtMs = Number.NEGATIVE_INFINITY
+  #walkedBytes = 0
+  #walkedJournalled = 0
+  /** Marks that were passed and not fallen well below since. */
+  #spoolFull = false
+  #diskFull = false
+  /** The last full disk did not show in any mark: room must be proven. */
+  #proofWanted = false
+  #rateFrom: { readonly atMs: number; readonly leftBytes: number } | undefined
+
+  constructor(options: DiskRoomOptions) {
+    this.#options = options
+    this.capBytes = Math.floor(options.sizeLimitBytes * SPOOL_MARK)
+  }
+
+  async look(journalledBytes: number): Promise<RoomState> {
+    const spool = await this.#spoolBytes(journalledBytes)
+    const disk = await (this.#options.statfs ?? statfs)(this.#options.directory)
+    // as df reckons: what is kept for root counts neither as used nor as free
+    const used = (disk.blocks - disk.bfree) * disk.bsize
+    const size = used + disk.bavail * disk.bsize
+    const diskMark = Math.floor(size * DISK_MARK)
+    this.#estimate(Math.min(this.capBytes - spool, diskMark - used))
+    if (spool > this.capBytes / 2) this.#options.onHalfFull(Math.ceil(spool - this.capBytes / 2))
+    this.#spoolFull = spool > this.capBytes || (this.#spoolFull && spool > this.capBytes * SPOOL_LOW)
+    this.#diskFull = used > diskMark || (this.#diskFull && used > diskMark * DISK_LOW)
+    if (spool > this.capBytes) {
+      return { full: `the spool holds ${spool} bytes, its cap is ${this.capBytes}`, low: false }
+    }
+    if (used > diskMark) {
+      const percent = Math.floor((used / size) * 100)
+      return {
+        full: `the file system of the spool is ${percent} % full, a capture stops at 90 %`,
+        low: false,
+      }
+    }
+    return { full: '', low: !this.#spoolFull && !this.#diskFull }
+  }
+
+  allocate(): Promise<boolean> {
+    return this.#options.reserve.allocate(this.#proofWanted ? PROOF_BYTES : 0).then((allocated) => {
+      if (allocated) this.#proofWanted = false
+      return allocated
+    })
+  }
+
+  async release(): Promise<boolean> {
+    this.#proofWanted = true
+    return await this.#options.reserve.release()
+  }
+
+  async #spoolBytes(journalledBytes: number): Promise<number> {
+    const now = this.#options.nowMs()
+    if (now - this.#walkedAtMs >= WALK_EVERY_MS || this.#spoolFull) {
+      this.#walkedAtMs = now
+      this.#walkedJournalled = journalledBytes
+      this.#walkedBytes = await this.#options.spoolBytes()
+    }
+    return this.#walkedBytes + Math.max(0, journalledBytes - this.#walkedJournalled)
+  }
+
+  #estimate(leftBytes: number): void {
+    const atMs = this.#options.nowMs()
+    this.#rateFrom ??= { atMs, leftBytes }
+    const { atMs: fromMs, leftBytes: leftFrom } = this.#rateFrom
+    if (atMs - fromMs < RATE_OVER_MS && leftBytes > 0) return
+    const bytesPerMs = (leftFrom - leftBytes) / Math.max(1, atMs - fromMs)
+    this.secondsUntilFull =
+      leftBytes <= 0 ? 0 : bytesPerMs > 0 ? leftBytes / bytesPerMs / 1000 : Number.POSITIVE_INFINITY
+    this.#rateFrom = { atMs, leftBytes }
+  }
+}

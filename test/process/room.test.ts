@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { DiskRoom, type DiskSize } from '../../capture/process/room.ts'
+
+const LIMIT = 1_000_000
+
+/** A spool and a file system of given sizes, and a clock. */
+class Place {
+  spoolBytes = 0
+  walks = 0
+  nowMs = 0
+  freed = 0
+  canAllocate = true
+  readonly proofs: number[] = []
+  disk: DiskSize = { bsize: 1, blocks: 1000, bfree: 1000, bavail: 1000 }
+  readonly room = new DiskRoom({
+    directory: '/spool',
+    sizeLimitBytes: LIMIT,
+    reserve: {
+      allocate: async (proofBytes = 0) => {
+        this.proofs.push(proofBytes)
+        return this.canAllocate
+      },
+      release: async () => true,
+    },
+    spoolBytes: async () => {
+      this.walks++
+      return this.spoolBytes
+    },
+    onHalfFull: (bytes) => {
+      this.freed = bytes
+    },
+    nowMs: () => this.nowMs,
+    statfs: async () => this.disk,
+  })
+
+  used(fraction: number): void {
+    this.disk = { ...this.disk, bfree: 1000 - fraction * 1000, bavail: 1000 - fraction * 1000 }
+  }
+
+  /** A look a walk later. */
+  look(): ReturnType<DiskRoom['look']> {
+    this.nowMs += 10_000
+    return this.room.look(0)
+  }
+}
+
+describe('room of a spool', () => {
+  it('the spool is full beyond 80 % of its limit, and free again below 70 % of that', async () => {
+    const place = new Place()
+    const states: [number, boolean, boolean][] = []
+    for (const bytes of [799_999, 800_001, 799_000, 560_001, 559_999, 790_000]) {
+      place.spoolBytes = bytes
+      const { full, low } = await place.look()
+      states.push([bytes, full !== '', low])
+    }
+    assert.deepEqual(states, [
+      [799_999, false, true],
+      [800_001, true, false],
+      [799_000, false, false],
+      [560_001, false, false],
+      [559_999, false, true],
+      [790_000, false, true],
+    ])
+  })
+
+  it('the file system is full beyond 90 % as df reckons, and free again below 85.5 %', async () => {
+    const place = new Place()
+    const states: [boolean, boolean][] = []
+    for (const used of [0.9, 0.91, 0.89, 0.86, 0.85]) {
+      place.used(used)
+      const { full, low } = await place.look()
+      states.push([full !== '', low])
+    }
+    assert.deepEqual(states, [
+      [false, true],
+      [true, false],
+      [false, false],
+      [false, false],
+      [false, true],
+    ])
+    // blocks that are kept for root are no room of ours
+    place.disk = { bsize: 1, blocks: 1000, bfree: 150, bavail: 50 }
+    assert.match((await place.look()).full, /94 % full/)
+  })
+
+  it('the spool is walked every ten seconds; what is journalled in between counts', async () => {
+    const place = new Place()
+    place.spoolBytes = 700_000
+    assert.equal((await place.room.look(50_000)).full, '')
+    place.nowMs = 9_000
+    assert.equal((await place.room.look(150_000)).full, '')
+    assert.match((await place.room.look(150_001)).full, /the spool holds 800001 bytes, its cap is 800000/)
+    assert.equal(place.walks, 1)
+    place.spoolBytes = 100_000
+    place.nowMs = 10_000
+    assert.equal((await place.room.look(160_000)).low, true)
+    assert.equal(place.walks, 2)
+  })
+
+  it('beyond half of the cap segments of sealed windows may go: it says how many bytes are too many', async () => {
+    const place = new Place()
+    place.spoolBytes = 400_000
+    await place.look()
+    assert.equal(place.freed, 0)
+    place.spoolBytes = 450_000
+    await place.look()
+    assert.equal(place.freed, 50_000)
+  })
+
+  it('after a full disk that no mark showed room is proven by taking it', async () => {
+    const place = new Place()
+    assert.equal(await place.room.allocate(), true)
+    await place.room.release()
+    place.canAllocate = false
+    assert.equal(await place.room.allocate(), false)
+    place.canAllocate = true
+    assert.equal(await place.room.allocate(), true)
+    assert.equal(await place.room.allocate(), true)
+    const proof = 4 * 1024 * 1024
+    assert.deepEqual(place.proofs, [0, proof, proof, 0])
+  })
+
+  it('seconds until full follow the rate of the last minute', async () => {
+    const place = new Place()
+    place.disk = { bsize: 1000, blocks: 1_000_000, bfree: 1_000_000, bavail: 1_000_000 }
+    for (let second = 0; second <= 60; second++) {
+      place.nowMs = second * 1000
+      place.spoolBytes = second * 1000
+      await place.room.look(place.spoolBytes)
+    }
+    assert.ok(Math.abs(place.room.secondsUntilFull - 740) < 1, `${place.room.secondsUntilFull} s`)
+    place.spoolBytes = 900_000
+    await place.look()
+    assert.equal(place.room.secondsUntilFull, 0)
+  })
+})

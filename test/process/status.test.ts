@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { ProcessConfig } from '../../api/config.ts'
+import { isReady, statusOf } from '../../capture/process/status.ts'
+import { withDirectory } from '../support/run.ts'
+import { KeeperWorld } from './keeper-world.ts'
+
+const STREAMS = ['books', 'depth', 'trades', 'mark_price'] as const
+const CONFIG = ProcessConfig.parse({
+  exchange: 'BinanceUsdm',
+  symbol: 'BTCUSDT',
+  streams: STREAMS,
+  spool: { dir: '/spool' },
+  storage: { local: { path: '/data' } },
+})
+
+function status(world: KeeperWorld, ending = false) {
+  return statusOf({
+    config: CONFIG,
+    keeper: world.keeper,
+    ending,
+    usage: { bytes: 9, windows: 3, unshippedBytes: 8, quarantinedBytes: 7, oldestMs: 1_795_608_297_123.4 },
+    ship: { state: 'waiting', reason: 'no_space: full', since: '', lastCommit: null, waitingWindows: 2 },
+    halts: [{ reason: 'CrossedBook', message: 'why', run: 'r', at: '2026-11-22T12:00:00.000000Z' }],
+  })
+}
+
+describe('status', () => {
+  it('tells each part of a running capture', () =>
+    withDirectory(async (dir) => {
+      const world = await (await KeeperWorld.make(dir)).begun()
+      world.trade(3)
+      await world.time.run(2500)
+      const now = status(world)
+      assert.equal(now.run, world.runs[0])
+      assert.equal(now.state, world.keeper.session?.book.state)
+      assert.match(now.since, /^2026-11-22T12:00:1\d\.\d{6}Z$/)
+      assert.deepEqual(Object.keys(now.streams), ['books20', 'depth', 'trades', 'mark_price'])
+      const { trades, mark_price } = now.streams
+      assert.deepEqual([trades.state, trades.lastId, trades.rows], ['flowing', '3', 3])
+      assert.ok(trades.since > now.streams['books20'].since, 'to the second, from the ticks')
+      assert.deepEqual([mark_price.state, mark_price.lastReceived], ['waiting', null])
+      assert.deepEqual(now.spool, {
+        bytes: 9,
+        unshippedBytes: 8,
+        quarantinedBytes: 7,
+        windowsWaiting: 2,
+        oldest: '2026-11-25T12:04:57.123400Z',
+      })
+      assert.deepEqual(now.ship, { state: 'waiting', reason: 'no_space: full', lastCommit: null })
+      assert.deepEqual(now.halts, [
+        { reason: 'CrossedBook', message: 'why', at: '2026-11-22T12:00:00.000000Z' },
+      ])
+      assert.ok(Math.abs(now.clock.offsetMs ?? 99) < 20, `${now.clock.offsetMs} ms`)
+      assert.equal(status(world, true).state, 'ending')
+      await world.end()
+    }))
+
+  it('paused for want of room: state, reason, since; not ready', () =>
+    withDirectory(async (dir) => {
+      const world = await (await KeeperWorld.make(dir)).begun()
+      world.disk.full = 'full'
+      await world.until('the pause', () => world.keeper.pause !== undefined)
+      await world.until('closed sockets', () => world.exchange.open.length === 0)
+      const { state, reason, since, streams, connections, spool } = status(world)
+      assert.deepEqual([state, reason], ['paused', 'disk_full'])
+      assert.ok(since.startsWith('2026-11-22T12:00:1'), since)
+      assert.ok(Object.values(streams).every((stream) => stream.state === 'paused' && stream.since === since))
+      assert.deepEqual([connections, spool.windowsWaiting], [[], 3], 'no window is open')
+      assert.equal(isReady(STREAMS, world.keeper), false)
+      assert.equal(isReady(['trades'], world.keeper), false)
+      await world.end()
+    }))
+
+  it('ready: the book where there is one, else every stream', () =>
+    withDirectory(async (dir) => {
+      const world = await (await KeeperWorld.make(dir)).begun()
+      assert.equal(isReady(['trades'], world.keeper), false)
+      world.trade(1)
+      assert.equal(isReady(['trades'], world.keeper), true)
+      assert.equal(isReady(['trades', 'mark_price'], world.keeper), false)
+      assert.equal(isReady(['trades', 'books'], world.keeper), false)
+      await world.end()
+    }))
+})
