@@ -8,6 +8,8 @@ import type { Shared } from './shared.ts'
 /** A stream of prices that comes each second and has no chain: a frame is the only evidence. */
 const SILENT_US = 5_000_000
 const SILENT_US_MAX = 60_000_000
+/** So many in a row that are not later than the last row: the exchange's clock was set back. */
+const REPEATED_MAX = 60
 
 /** Mark prices: one frame a second, whichever connection brings it first. */
 export class MarkStream {
@@ -15,6 +17,8 @@ export class MarkStream {
   readonly #shared: Shared
   /** Event time of the last row, ms; of frames on two connections the first one counts. */
   #lastTime = 0
+  /** Prices in a row that were not later. */
+  #repeated = 0
   #waitUs = SILENT_US
   /** Receive time at which silence is no accident any more, microseconds. */
   #dueAt = Number.MAX_SAFE_INTEGER
@@ -25,15 +29,17 @@ export class MarkStream {
     this.coverage = coverage
   }
 
-  /** A connection opened on which prices are to come; `fresh` where no other one is open. */
-  opened(received: number, fresh: boolean): void {
-    if (fresh) this.#lastTime = 0
+  /** A connection opened, or trading began again: prices are to come. */
+  opened(received: number): void {
     this.#dueAt = received + this.#waitUs
   }
 
   take(mark: MarkPrice, connection: number, received: number, effects: Effects): void {
+    if (mark.eventTime <= this.#lastTime && ++this.#repeated < REPEATED_MAX) {
+      return this.#shared.counters.add('mark_prices_repeated')
+    }
+    this.#repeated = 0
     this.heard(received)
-    if (mark.eventTime <= this.#lastTime) return this.#shared.counters.add('mark_prices_repeated')
     this.#lastTime = mark.eventTime
     this.#shared.counters.add('mark_prices')
     if (!this.coverage.open) this.coverage.start(0n, received, connection)
@@ -68,12 +74,14 @@ export class MarkStream {
 
   encode(out: Encoder): void {
     out.integer(this.#lastTime)
+    out.count(this.#repeated)
     out.integer(this.#waitUs)
     out.integer(this.#dueAt)
   }
 
   decode(from: Decoder): void {
     this.#lastTime = from.integer()
+    this.#repeated = from.count()
     this.#waitUs = from.integer()
     this.#dueAt = from.integer()
   }

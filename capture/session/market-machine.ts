@@ -60,7 +60,7 @@ export class MarketMachine {
     if (this.connection === 0) {
       this.connection = connection
       this.#openedAt = received
-      this.marks?.opened(received, true)
+      this.marks?.opened(received)
       return this.#silence.heard(received, effects)
     }
     if (this.#takeOver.phase !== 'asked') return effects.closeOne(connection, 'nobody waits for it')
@@ -94,8 +94,8 @@ export class MarketMachine {
   markPrice(mark: MarkPrice, connection: number, received: number, effects: Effects): void {
     if (this.marks === undefined) return this.#shared.counters.add('messages_ignored')
     if (connection === this.#takeOver.candidate) this.#markOnCandidate = true
-    this.marks.heard(received)
-    if (!this.#isEarly()) this.marks.take(mark, connection, received, effects)
+    if (this.#isEarly()) this.marks.heard(received)
+    else this.marks.take(mark, connection, received, effects)
   }
 
   tick(received: number, effects: Effects, mayTakeOver: boolean): void {
@@ -147,7 +147,7 @@ export class MarketMachine {
   resume(received: number, effects: Effects): void {
     if (this.connection === 0) return
     this.#silence.heard(received, effects)
-    this.marks?.opened(received, true)
+    this.marks?.opened(received)
   }
 
   /** Nothing is published before the clock is known. */

@@ -179,10 +179,23 @@ describe('silence of mark prices', () => {
     assert.equal(drive.session.streamState('mark_price'), 'flowing')
   })
 
-  it('a frame in time, even one that was published already: nothing', () => {
+  it('a price in time: nothing', () => {
     const drive = prices()
-    for (let i = 0; i < 10; i++) drive.leap(4.8).markPrice(1000)
-    assert.deepEqual([drive.out.reconnects.length, drive.counters.mark_prices_repeated], [0, 10])
+    for (let i = 1; i <= 10; i++) drive.leap(4.8).markPrice(1000 + i)
+    assert.deepEqual(drive.out.reconnects, [])
+  })
+
+  it('a price that was published already is no evidence', () => {
+    const drive = prices()
+    for (let i = 0; i < 3; i++) drive.leap(1.8).markPrice(1000)
+    assert.deepEqual([drive.out.reconnects.length, drive.counters.mark_prices_repeated], [1, 3])
+  })
+
+  it('a new connection does not publish the same price again, a clock that was set back does in the end', () => {
+    const drive = prices().close(2).open(3, 'market').markPrice(1000, 3)
+    assert.equal(drive.out.of('mark_price').length, 1)
+    for (let i = 0; i < 59; i++) drive.markPrice(100 + i, 3)
+    assert.equal(drive.out.of('mark_price').length, 2)
   })
 
   it('each connection that stays silent gets twice the time, at most a minute', () => {
