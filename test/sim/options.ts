@@ -36,6 +36,7 @@ ${names.map(helpOf).join('\n')}
   --port P           listen here (a free port)
 
 The first line on stdout says where it listens and what it has; then a line for each event.
+Lines on stdin, where it is no terminal, are commands: inject LIST fires faults now, whatever their @seconds say.
 `
 }
 

@@ -1,0 +1,17 @@
+/** A process that lives through seeds: gets `{from, to}`, answers each with its result, then asks for more. */
+import { runSeed } from './run-seed.ts'
+
+export interface Order {
+  readonly from: number
+  /** Exclusive. */
+  readonly to: number
+}
+
+process.on('message', (order: Order) => void carryOut(order))
+process.on('disconnect', () => process.exit(0))
+
+async function carryOut({ from, to }: Order): Promise<void> {
+  const results = []
+  for (let seed = from; seed < to; seed++) results.push(await runSeed(seed))
+  process.send?.(results)
+}
