@@ -1,10 +1,12 @@
 /** The life of one capture process: configuration, port, signals, exit code. */
 import { readFileSync } from 'node:fs'
+import type { Logger } from 'pino'
 import { ConfigError, type ProcessConfig, parseProcessConfig } from '../../api/config.ts'
 import { EXIT_INTERNAL_ERROR, EXIT_WRONG_CALL } from '../../api/reasons.ts'
 import { SpoolLocked, SpoolUnusable } from '../journal/mod.ts'
 import { PortError, serve } from '../serve/mod.ts'
 import { BucketError } from '../ship/mod.ts'
+import { isBroken, reportBroken } from './broken-disk.ts'
 import { Capture } from './capture.ts'
 import { makeLog } from './log.ts'
 
@@ -57,7 +59,8 @@ async function main(): Promise<number> {
     })
     server.unref()
   }
-  const capture = await Capture.start(config, log)
+  const capture = await startOn(config, log)
+  if (typeof capture === 'number') return capture
   started = capture
   onSignal = () => {
     signals++
@@ -73,6 +76,17 @@ async function main(): Promise<number> {
   if (signals > 0) void (signals === 1 ? capture.drain() : capture.leave())
   const { exitCode } = await capture.ended
   return exitCode
+}
+
+/** Starts the capture; the exit code where the spool's disk is broken. Throws what a user can mend. */
+async function startOn(config: ProcessConfig, log: Logger): Promise<Capture | number> {
+  try {
+    return await Capture.start(config, log)
+  } catch (error) {
+    if (!(error instanceof Error) || !(await isBroken(config.spool.dir))) throw error
+    process.stderr.write(`l2cap: ${error.message}\n`)
+    return await reportBroken(config, error.message)
+  }
 }
 
 /** A parent process that started us with a channel gets the status as it goes. */

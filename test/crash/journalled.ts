@@ -23,20 +23,22 @@ export async function journalled(spool: string): Promise<Journalled> {
   /** By run: probes of the exchange's clock so far. */
   const probes = new Map<string, number>()
   for (const { path, run, window } of (await recoverSegments(dir)).segments) {
-    if (!joined.has(run) && window > 0) joined.set(run, await joinedAt(path))
-    if (!probes.has(run)) probes.set(run, window > 0 ? PROBES_WANTED : 0)
+    const live = window > 0 && (await isLiveAt(path))
+    if (!joined.has(run) && window > 0) joined.set(run, live ? 0n : NEVER)
+    // a window may end before the first probes are through: then those of windows that are gone count for nothing
+    if (live) probes.set(run, PROBES_WANTED)
     await readSegment(path, run, joined, probes, found)
   }
   return found
 }
 
-/** A segment whose run began before it: its live book needs no snapshot, one that waits needs the next. */
-async function joinedAt(path: string): Promise<bigint> {
+/** A segment whose run began before it: a live book needs no snapshot, one that waits needs the next. */
+async function isLiveAt(path: string): Promise<boolean> {
   const reader = await SegmentReader.open(path)
   const checkpoint = Buffer.from(reader.checkpoint ?? [])
   await reader.close()
   // the state's own word, looked for as text: the session's decoder is what is being tested
-  return checkpoint.includes('live') ? 0n : NEVER
+  return checkpoint.includes('live')
 }
 
 const NEVER = 2n ** 63n

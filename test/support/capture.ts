@@ -16,8 +16,6 @@ export interface CaptureOptions {
   /** Bytes that the spool may hold. */
   readonly spoolSizeLimitBytes?: number
   readonly terminationLog?: string
-  /** A command that runs the process as its last arguments say, such as strace with its options. */
-  readonly tracer?: readonly string[]
   /** Environment besides ours. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -39,7 +37,6 @@ export class CaptureProcess {
     guards = {},
     spoolSizeLimitBytes,
     terminationLog,
-    tracer = [],
     env = {},
   }: CaptureOptions) {
     const config = {
@@ -54,8 +51,7 @@ export class CaptureProcess {
       storage: { local: { path: join(dir, 'data') } },
       endpoints,
     }
-    const [command, ...args] = [...tracer, process.execPath, MAIN]
-    this.child = spawn(command, args, {
+    this.child = spawn(process.execPath, [MAIN], {
       env: { ...process.env, ...env, L2CAP_CONFIG: JSON.stringify(config) },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
