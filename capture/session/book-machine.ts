@@ -117,6 +117,7 @@ export class BookMachine {
 
   tick(received: number, effects: Effects, mayTakeOver: boolean): void {
     this.#endRateLimit(received)
+    this.#tryJoin(received, effects)
     this.#ask(received, effects)
     if (this.#listens()) this.#askSilence(received, effects)
     this.#settleAudit(received, effects)
@@ -236,11 +237,9 @@ export class BookMachine {
   #tryJoin(received: number, effects: Effects): void {
     if (this.#joiner.snapshot === undefined) return
     if (this.state !== 'buffering' && this.state !== 'joining') return
-    const match = this.#shared.clock.ready ? this.#joiner.match(this.live.lastRow) : 'waits'
-    if (match === 'too_old') {
-      this.#shared.counters.add('snapshots_too_old')
-      return this.#dropSnapshot(received)
-    }
+    const match = this.#shared.clock.ready ? this.#joiner.match(this.live.lastRow, received) : 'waits'
+    if (match === 'too_old') this.#shared.counters.add('snapshots_too_old')
+    if (match === 'too_old' || match === 'ahead') return this.#dropSnapshot(received)
     if (match === 'waits') {
       if (this.state === 'joining') return
       this.#standing.enter('joining', received)

@@ -9,6 +9,8 @@ import type { Shared } from './shared.ts'
 
 /** The smallest join: enough for twice the levels that are published, and never fewer than this. */
 const NARROW_MIN = 100
+/** Events come and do not reach the snapshot for so long: it is of another count of ids. */
+const AHEAD_WAIT_US = 10_000_000
 /** So many snapshots in a row from before the last row: then the exchange counts anew. */
 const EARLIER_MAX = 3
 /** What may have hit all captures behind the address at once. */
@@ -86,9 +88,9 @@ export class Joiner {
   /**
    * Matches the waiting snapshot with the kept events. Those that end below it are passed over, the first one left
    * must meet it; if it begins above, the snapshot is too old, and the events are kept for the next one. So it is if
-   * it lies before `lastRow`, the id of the last row: no id is published twice.
+   * it lies before `lastRow`, the id of the last row: no id is published twice. One that stays `ahead` is of no use.
    */
-  match(lastRow: bigint): Match | 'waits' | 'too_old' {
+  match(lastRow: bigint, received: number): Match | 'waits' | 'too_old' | 'ahead' {
     const { snapshot } = this
     if (snapshot === undefined) return 'waits'
     if (snapshot.id < lastRow && this.#earlier < EARLIER_MAX) {
@@ -97,7 +99,10 @@ export class Joiner {
     }
     // an event that ends at the last row was its own
     const start = this.#buffer.firstNotBelow(snapshot.id === lastRow ? lastRow + 1n : snapshot.id)
-    if (start === this.#buffer.length) return 'waits'
+    if (start === this.#buffer.length) {
+      const waitedUs = received - this.snapshotAt
+      return this.kept > 0 && waitedUs >= AHEAD_WAIT_US ? 'ahead' : 'waits'
+    }
     if (!meets(this.#buffer.at(start).event, snapshot.id)) return 'too_old'
     return { snapshot, events: this.#buffer.take().slice(start) }
   }

@@ -155,6 +155,15 @@ describe('silence of trades', () => {
     assert.equal(drive.session.streamState('trades'), 'waiting')
   })
 
+  it('an answer from before the last row begins no coverage: no id is claimed twice', () => {
+    const drive = questioned().close(2).open(3, 'market').leap(61)
+    drive.sent(drive.request('audit', 'last_trade').id, 0)
+    drive.lastTrade(3, drive.now / 1000 - 3600_000).leap(2.1)
+    assert.equal(drive.session.streamState('trades'), 'waiting')
+    drive.trade(5, { connection: 3 }).trade(6, { connection: 3 })
+    assert.deepEqual(drive.tradeIds, [4n, 5n, 6n])
+  })
+
   it('a lost connection forgets the question', () => {
     const drive = questioned()
     const { id } = drive.request('audit', 'last_trade')

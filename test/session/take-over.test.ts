@@ -81,6 +81,15 @@ describe('take-over of the book', () => {
     assertUnbroken(drive, [120n, 124n, 131n, 135n, 140n])
   })
 
+  it('what the second one had brought earlier takes nothing back from the reach of coverage', () => {
+    const drive = beside().event(112, 117, 2).event(117, 131, 2).event(131, 135, 2).pass(3)
+    drive.event(120, 131)
+    const reached = drive.session.coverage('books')?.to
+    drive.pass(3)
+    assert.deepEqual(drive.bookIds.slice(2), [120n, 131n, 135n])
+    assert.equal(drive.session.coverage('books')?.to, reached)
+  })
+
   it('the second connection is behind by three batches: it takes over when it has caught up', () => {
     const drive = beside().event(90, 100, 2).event(120, 130).event(130, 140)
     drive.pass(5)
