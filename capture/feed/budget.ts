@@ -127,7 +127,6 @@ export class Budget {
       const unseen = result.status === 0 ? 0 : (this.#options.share() - 1) * weight
       this.#known = used - this.#onItsWay + unseen
     }
-    this.limited(result.status, result.retryAfterMs)
   }
 
   /** Takes a refusal: after 429 or 418 nothing is sent before the time that it names. */

@@ -27,7 +27,10 @@ export class Gate {
     if (refusal !== undefined) return { kind: 'refused', refusal }
     this.budget.sent(request.weight)
     onLeave()
-    const result = await this.#rest.get(request.path, this.#stop)
+    // a pause holds from the head of its answer on, however slow the body is
+    const result = await this.#rest.get(request.path, this.#stop, (status, retryAfterMs) =>
+      this.budget.limited(status, retryAfterMs),
+    )
     this.budget.answered(request.weight, result)
     return this.#stop.aborted ? { kind: 'stopped' } : { kind: 'answered', result }
   }

@@ -27,6 +27,8 @@ export class ListingWatch {
   readonly #options: ListingWatchOptions
   #failures = 0
   #asks = false
+  /** The next time is set. */
+  #waits = false
   #checkedAtUs = Number.NEGATIVE_INFINITY
   #cancelNext: () => void = () => {}
 
@@ -38,13 +40,16 @@ export class ListingWatch {
     void this.#ask()
   }
 
-  /** Asks soon, unless it did so for this cause in the last five minutes. */
+  /** Asks soon; where it did so in the last five minutes, when these are over. */
   check(why: string): void {
     const { clock, random, share, exchange, symbol, log } = this.#options
+    // an answer is coming anyway
+    if (this.#waits || this.#asks) return
     const now = clock.monotonicUs()
-    if (this.#asks || now - this.#checkedAtUs < CHECK_EVERY_MS_MIN * 1000) {
-      log.info({ why }, `the listing of ${symbol} was asked for not long ago: not again because ${why}`)
-      return
+    const againMs = CHECK_EVERY_MS_MIN - (now - this.#checkedAtUs) / 1000
+    if (againMs > 0) {
+      this.#checkedAtUs = now + againMs * 1000
+      return this.#askAfter(againMs)
     }
     this.#checkedAtUs = now
     log.info({ why }, `the listing of ${symbol} is asked for because ${why}`)
@@ -55,11 +60,13 @@ export class ListingWatch {
   /** There is one next time, whoever sets it. */
   #askAfter(ms: number): void {
     this.#cancelNext()
+    this.#waits = true
     this.#cancelNext = this.#options.timers.after(ms, () => void this.#ask())
   }
 
   async #ask(): Promise<void> {
     const { random, onListing } = this.#options
+    this.#waits = false
     this.#asks = true
     const listing = await this.#fetch()
     this.#asks = false

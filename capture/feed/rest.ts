@@ -36,14 +36,19 @@ export class Rest {
     this.#options = options
   }
 
-  /** Asks for a path with its query. Never throws; an abort of `stop` gives status 0. */
-  async get(path: string, stop: AbortSignal): Promise<RestResult> {
+  /** Asks for a path with its query; `onHead` hears of the answer before its body. Never throws; an abort of `stop` gives status 0. */
+  async get(
+    path: string,
+    stop: AbortSignal,
+    onHead: (status: number, retryAfterMs: number) => void = () => {},
+  ): Promise<RestResult> {
     const deadline = new Deadline(this.#options.timers, stop)
     let head: Omit<RestResult, 'body' | 'error'> = { status: 0, usedWeight: -1, retryAfterMs: 0 }
     try {
       deadline.set(ANSWER_MS_MAX, `no answer within ${ANSWER_MS_MAX / 1000} s`)
       const answer = await deadline.holds(this.#options.http(this.#options.base + path, deadline.signal))
       head = this.#headOf(answer)
+      onHead(head.status, head.retryAfterMs)
       deadline.set(BODY_MS_MAX, `no whole body within ${BODY_MS_MAX / 1000} s`)
       const body = await deadline.holds(readBody(answer.body))
       const error = head.status === 200 ? '' : `HTTP ${head.status}: ${excerpt(body)}`

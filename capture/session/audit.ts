@@ -110,11 +110,11 @@ export class Audit {
     return book.fault() === undefined ? book : 'void'
   }
 
-  /** The book was right; the next one is due after `everyUs`. */
-  done(received: number, everyUs: number): void {
+  /** The book was right; the next one is due after `everyUs`. `short`: its horizon is too short all the same. */
+  done(received: number, everyUs: number, short: boolean): void {
     this.#end()
     this.slot.succeeded()
-    this.#horizonNotBefore = received + HORIZON_AGAIN_US
+    this.#horizonNotBefore = short ? received + HORIZON_AGAIN_US : 0
     this.schedule('periodic', received + everyUs)
   }
 

@@ -115,6 +115,11 @@ export class BookMachine {
     this.#connections.releaseHeld(effects)
   }
 
+  /** The receive clock leapt: a step of the wall clock, or a process that stood still. */
+  leap(leapUs: number, received: number): void {
+    this.#questions.silence.leap(leapUs, received)
+  }
+
   tick(received: number, effects: Effects, mayTakeOver: boolean): void {
     this.#endRateLimit(received)
     this.#tryJoin(received, effects)

@@ -147,8 +147,8 @@ export class BookQuestions {
     }
     this.#shared.counters.add('audits_clean')
     this.limit = this.audit.slot.limit
-    this.audit.done(received, this.#auditEveryUs)
     this.#live.adopt(audited, received, effects)
+    this.audit.done(received, this.#auditEveryUs, this.#live.isShort())
     return undefined
   }
 

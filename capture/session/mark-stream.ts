@@ -63,6 +63,12 @@ export class MarkStream {
     return true
   }
 
+  /** The receive clock leapt by so much: what it left out is no silence. */
+  leap(leapUs: number, received: number): void {
+    if (this.#dueAt === Number.MAX_SAFE_INTEGER) return
+    this.#dueAt = Math.min(this.#dueAt + leapUs, received + this.#waitUs)
+  }
+
   end(by: EndedBy, detail: string, effects: Effects): void {
     const { seq, window } = this.#shared
     this.coverage.end(by, detail, window, seq, effects.rows)

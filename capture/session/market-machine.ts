@@ -98,6 +98,12 @@ export class MarketMachine {
     else this.marks.take(mark, connection, received, effects)
   }
 
+  /** The receive clock leapt: a step of the wall clock, or a process that stood still. */
+  leap(leapUs: number, received: number): void {
+    this.#silence.leap(leapUs, received)
+    this.marks?.leap(leapUs, received)
+  }
+
   tick(received: number, effects: Effects, mayTakeOver: boolean): void {
     if (this.connection === 0) return
     this.#turnTakeOver(received, effects, mayTakeOver)
@@ -224,6 +230,7 @@ export class MarketMachine {
     this.#openedAt = this.#takeOver.openedAt
     this.#takeOver.end(received)
     this.#shared.counters.add('take_overs')
+    this.trades?.changedOver()
     const kept = this.#kept
     this.#kept = []
     for (const { trade, received: at } of kept) this.trade(trade, this.connection, at, effects)

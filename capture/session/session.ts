@@ -19,6 +19,9 @@ const STATE_VERSION = 2
 /** So many frames that do not decode in so long: the exchange speaks another protocol than we do. */
 const UNDECODABLE_MAX = 10
 const UNDECODABLE_WITHIN_US = 60_000_000
+const TICK_US = 1_000_000
+/** A tick that comes so much too late: the clock was stepped, or this process stood still. */
+const LEAP_US_MIN = 1_000_000
 const BOOK_STREAMS: readonly Stream[] = ['books', 'depth']
 
 /** A stream other than the book: nothing yet, data, or ended for good. */
@@ -47,6 +50,8 @@ export class Session {
   #stopped = false
   /** The exchange's word for the symbol's listing; empty before it is known. */
   #listing = ''
+  /** Receive time of the last tick, microseconds; 0 before the first. */
+  #lastTick = 0
   #trades = true
 
   constructor(config: SessionConfig, exchange: Exchange) {
@@ -231,7 +236,13 @@ export class Session {
 
   #onTick(received: number, share: number, effects: Effects): void {
     this.#shared.share = share
+    const leapUs = this.#lastTick === 0 ? 0 : received - this.#lastTick - TICK_US
+    this.#lastTick = received
     if (!this.#trades) return
+    if (leapUs > LEAP_US_MIN) {
+      this.book.leap(leapUs, received)
+      this.market.leap(leapUs, received)
+    }
     // one route at a time
     this.book.tick(received, effects, !this.market.takingOver)
     if (!this.over) this.market.tick(received, effects, !this.book.takingOver)
@@ -306,6 +317,7 @@ export class Session {
     out.string(this.#halted)
     out.boolean(this.#stopped)
     out.string(this.#listing)
+    out.integer(this.#lastTick)
     out.boolean(this.#trades)
     this.book.encode(out)
     this.market.encode(out)
@@ -333,6 +345,7 @@ export class Session {
     this.#halted = from.word(['', ...HALTS])
     this.#stopped = from.boolean()
     this.#listing = from.string()
+    this.#lastTick = from.integer()
     this.#trades = from.boolean()
     this.book.decode(from)
     this.market.decode(from)

@@ -66,6 +66,15 @@ export class Silence {
     return true
   }
 
+  /** The receive clock leapt by so much: what it left out is no silence. */
+  leap(leapUs: number, received: number): void {
+    if (this.#askAt !== Number.MAX_SAFE_INTEGER) {
+      this.#askAt = Math.min(this.#askAt + leapUs, received + this.#waitUs)
+    }
+    if (this.#verdictAt !== 0)
+      this.#verdictAt = Math.min(this.#verdictAt + leapUs, received + VERDICT_WAIT_US)
+  }
+
   encode(out: Encoder): void {
     this.slot.encode(out)
     out.integer(this.#waitUs)

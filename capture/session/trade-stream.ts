@@ -25,6 +25,8 @@ export class TradeStream {
   #reused = 0
   /** The exchange's last trade, while it is waited for. */
   #expected: LastTrade | undefined
+  /** The next trade is the first one of another connection. */
+  #changedOver = false
   readonly #head: RowHead = { seq: 0, connection: 0, received: 0 }
 
   constructor(shared: Shared, coverage: Coverage) {
@@ -43,7 +45,8 @@ export class TradeStream {
     counters.add('trades')
     const { coverage } = this
     if (coverage.open && trade.id !== this.lastId + 1n) {
-      coverage.end('sequence', `trade ${trade.id} follows ${this.lastId}`, window, seq, effects.rows)
+      const by = this.#changedOver ? 'reconnect' : 'sequence'
+      coverage.end(by, `trade ${trade.id} follows ${this.lastId}`, window, seq, effects.rows)
     }
     if (!coverage.open) coverage.start(trade.id - 1n, received, connection)
     this.#head.seq = seq.next()
@@ -55,6 +58,12 @@ export class TradeStream {
     this.#lastRow = trade.id
     this.#lastTime = trade.tradeTime
     this.#expected = undefined
+    this.#changedOver = false
+  }
+
+  /** Another connection leads from here on: what is missing was lost between the two. */
+  changedOver(): void {
+    this.#changedOver = true
   }
 
   end(by: EndedBy, detail: string, effects: Effects): void {
@@ -100,6 +109,7 @@ export class TradeStream {
     out.id(this.#lastRow)
     out.integer(this.#lastTime)
     out.count(this.#reused)
+    out.boolean(this.#changedOver)
     out.boolean(this.#expected !== undefined)
     out.id(this.#expected?.id ?? 0n)
     out.integer(this.#expected?.time ?? 0)
@@ -110,6 +120,7 @@ export class TradeStream {
     this.#lastRow = from.id()
     this.#lastTime = from.integer()
     this.#reused = from.count()
+    this.#changedOver = from.boolean()
     const expected = from.boolean()
     const id = from.id()
     const time = from.integer()

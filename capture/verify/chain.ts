@@ -47,9 +47,12 @@ export class IdChain {
     else if (lastId !== undefined && id !== lastId) {
       fault = `the ${kind} at id ${id} follows a row at ${lastId}, and no gap is told`
     }
-    if (kind === 'snapshot' || lastId === undefined || gapBefore) this.#joining = true
+    if (kind === 'snapshot' || lastId === undefined || gapBefore) {
+      this.#joining = true
+      this.#connection = link.connection
+    }
+    // a book of our own may name a connection that has taken over and has brought no event yet: the first one meets
     this.#lastId = id
-    this.#connection = link.connection
     return fault
   }
 
@@ -58,9 +61,11 @@ export class IdChain {
     if (id < previousId) return `row ${id} chains to the later id ${previousId}`
     if (gapBefore) return misplacedGap(id, place)
     if (lastId === undefined || previousId === lastId) return undefined
-    // the first event of a later connection takes over where it meets the id; inside one only equality counts
-    const mayMeet = this.#joining || connection > this.#connection
-    if (mayMeet && meets({ previousId, finalId: id }, lastId)) return undefined
+    // inside one connection only equality counts
+    if (connection > this.#connection) {
+      // the first event of a later one meets the id, and leads on: what ends there was in the book already
+      if (previousId < lastId && lastId < id) return undefined
+    } else if (this.#joining && meets({ previousId, finalId: id }, lastId)) return undefined
     return `row ${id} chains to ${previousId}, the row before it is ${lastId}, and no gap is told`
   }
 }

@@ -42,11 +42,11 @@ const CLAIMS: readonly Claim[] = [
   ['no_data', 'doubles up to …', `${SESSION}/mark-stream.ts`, 'SILENT_US_MAX', seconds],
   ['empty_side', 'live for …', `${SESSION}/streak.ts`, 'RECOVERED_US', minutes],
   ['EmptyBook', 'live for …', `${SESSION}/streak.ts`, 'RECOVERED_US', minutes],
-  ['EmptyBook', '… books in a row', `${SESSION}/book-machine.ts`, 'EMPTY_JOINS_MAX', (n) => WORDS[n]],
+  ['EmptyBook', '… books in a row', `${SESSION}/book-guards.ts`, 'EMPTY_JOINS_MAX', (n) => WORDS[n]],
   [
     'StaleFeed',
     '… connections in a row',
-    `${SESSION}/book-machine.ts`,
+    `${SESSION}/book-guards.ts`,
     'FROZEN_CONNECTIONS_MAX',
     (n) => WORDS[n],
   ],

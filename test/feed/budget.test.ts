@@ -130,6 +130,7 @@ test('weight: when a probe moves our idea of the clock by an hour, the wait for 
 test('pause: after 429 nothing may leave before Retry-After, and its end is remembered in wall time', () => {
   const { time, budget, remembered } = setUp()
   budget.sent(1)
+  budget.limited(429, 7_000)
   budget.answered(1, answer(2_401, 429, 7_000))
   assert.deepEqual(budget.refuses(1, 'clock'), { why: 'rate_limited', waitMs: 7_000 })
   assert.deepEqual(remembered, [START_MS + 7_000])

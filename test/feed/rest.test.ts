@@ -126,6 +126,27 @@ test('body: beyond the limit it is given up', async () => {
   assert.equal(pulled, 32)
 })
 
+test('rest: a refusal is heard at its head, before its body has come', async () => {
+  const rest: { finish?: () => void } = {}
+  exchange.answers.set('/slow', (_, response) => {
+    response.setHeader('retry-after', '9')
+    response.writeHead(429)
+    response.write('{')
+    rest.finish = () => response.end('}')
+  })
+  const heard = Promise.withResolvers<readonly number[]>()
+  let answered = false
+  const result = makeRest()
+    .get('/slow', stop.signal, (status, retryAfterMs) => heard.resolve([status, retryAfterMs]))
+    .finally(() => {
+      answered = true
+    })
+  assert.deepEqual(await heard.promise, [429, 9_000])
+  assert.equal(answered, false)
+  rest.finish?.()
+  assert.equal((await result).status, 429)
+})
+
 test('rest: a refused connection says why, and a redirect is not followed', async () => {
   exchange.answers.set('/moved', (_, response) => {
     response.writeHead(302, { location: `${exchange.base}/elsewhere` })

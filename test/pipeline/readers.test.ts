@@ -95,7 +95,10 @@ describe('readers', () => {
           .flatMap((file) => file.rows.map((row) => row['ended_by'])),
       ),
     )
-    assert.deepEqual(ends, new Set([null, 'sequence', 'reconnect', 'stopped', 'crash', 'CrossedBook']))
+    assert.deepEqual(
+      ends,
+      new Set([null, 'sequence', 'reconnect', 'no_data', 'stopped', 'crash', 'CrossedBook']),
+    )
     const dates = new Set(
       made.captures.flatMap(({ files }) => files.map((file) => Math.floor(file.openedUs / 86_400e6))),
     )
@@ -107,6 +110,7 @@ describe('readers', () => {
     assert.ok(thin.length > 0, 'levels that are proven not to exist')
     assert.ok(rows.some((row) => row['ask_reach'] === 'inf' && row['bid_reach'] === 0))
     assert.ok(rows.some((row) => row['kind'] === 'delta' && String(row['bid_prices']) === ''))
+    assert.ok(rows.some((row) => row['kind'] === 'delta' && row['bid_reach'] === 59_900.4))
     assert.ok(rows.some((row) => row['funding_rate'] === null))
     assert.ok(rows.some((row) => row['update_id'] === String(2n ** 53n + 4n)))
   })
@@ -133,10 +137,12 @@ describe('readers', () => {
     )
     assert.equal(expected.length, 8)
     assert.deepEqual(byId?.rows, expected)
-    const observed = made.holes('BTCUSDT', 'mark_price').map(({ before, after }) => {
-      return ['BinanceUsdm', 'BTCUSDT', 'mark_price', duckTime(before.to), duckTime(after.from)]
-    })
-    assert.equal(observed.length, 2)
+    const observed = symbols.flatMap((symbol) =>
+      made.holes(symbol, 'mark_price').map(({ before, after }) => {
+        return ['BinanceUsdm', symbol, 'mark_price', duckTime(before.to), duckTime(after.from)]
+      }),
+    )
+    assert.equal(observed.length, 3)
     assert.deepEqual(byTime?.rows, observed)
   })
 
@@ -167,7 +173,7 @@ describe('readers', () => {
     )
   })
 
-  it('DATA.md explains every reason and every field of a manifest', async () => {
+  it('DATA.md explains every reason, every field of a manifest, and every count', async () => {
     const text = await readFile(DATA_MD, 'utf8')
     for (const reason of [...END_REASONS, ...Object.keys(HALT_EXIT_CODES)]) {
       assert.ok(text.includes(`| \`${reason}\` |`), `ended_by ${reason} has a line of its own`)
@@ -177,9 +183,11 @@ describe('readers', () => {
       'manifest.json',
     )
     const manifest = parseManifest(await readFile(sealed))
-    const names = [manifest, manifest.objects[0], manifest.coverage[0], manifest.writer].flatMap((part) =>
+    const { counts, writer } = manifest
+    const names = [manifest, manifest.objects[0], manifest.coverage[0], writer, counts].flatMap((part) =>
       Object.keys(part ?? {}),
     )
+    assert.ok(Object.keys(counts).length > 20)
     for (const name of names) assert.ok(text.includes(`\`${name}\``), `the manifest's field ${name}`)
   })
 

@@ -49,7 +49,7 @@ def intervals(table):
 
 
 def check_books(bucket, table):
-    """Replays `depth` through and holds each `book` row against what it replaces."""
+    """Replays `depth` through, cut at the reach of each row, and holds each `book` row against what it replaces."""
     sides, compared = [{}, {}], 0
     columns = [table[name].to_pylist() for name in ("kind", "bid_prices", "bid_qtys", "bid_reach", "ask_prices", "ask_qtys", "ask_reach", "seq")]
     for kind, bids, bid_qtys, bid_reach, asks, ask_qtys, ask_reach, seq in zip(*columns):
@@ -67,6 +67,9 @@ def check_books(bucket, table):
                     side.pop(price, None)
                 elif (price - reach) * sign >= 0:
                     side[price] = qty
+            # the best 1000 a side are kept: where a side grows beyond them its reach comes nearer
+            for price in [price for price in side if (price - reach) * sign < 0]:
+                del side[price]
     return compared
 
 

@@ -42,6 +42,9 @@ export interface Answer {
   readonly E?: number
 }
 
+/** Longer leaps go without a tick each second. */
+const LEAP_TICKS_MAX = 700
+
 /** Drives a session by hand: each input comes 100 ms after the last. */
 export class Drive {
   readonly out = new Collector()
@@ -176,9 +179,18 @@ export class Drive {
     return this
   }
 
-  /** So much time passes at once, and then a tick. */
+  /** So much time passes, with a tick each second as long as that is not tedious, and one at its end. */
   leap(seconds: number): this {
-    this.now += seconds * 1_000_000 - 100_000
+    const until = this.now + Math.round(seconds * 1_000_000)
+    if (seconds <= LEAP_TICKS_MAX) {
+      while (until - this.now > 1_000_000) this.pass(1)
+    }
+    return this.stepClock((until - this.now) / 1_000_000)
+  }
+
+  /** The receive clock is set forward by so much: one tick, so much later. */
+  stepClock(seconds: number): this {
+    this.now += Math.round(seconds * 1_000_000) - 100_000
     return this.tick()
   }
 

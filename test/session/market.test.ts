@@ -194,6 +194,13 @@ describe('silence of mark prices', () => {
     assert.deepEqual(drive.out.reconnects, [])
   })
 
+  it('a receive clock that leaps, because the wall clock was stepped, is no silence', () => {
+    const drive = prices().pass(2).stepClock(3600).markPrice(2000)
+    assert.deepEqual(drive.out.reconnects, [])
+    drive.pass(6)
+    assert.equal(drive.out.reconnects.length, 1)
+  })
+
   it('a price that was published already is no evidence', () => {
     const drive = prices()
     for (let i = 0; i < 3; i++) drive.leap(1.8).markPrice(1000)

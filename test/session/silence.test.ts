@@ -168,6 +168,16 @@ describe('a frozen feed', () => {
     return drive.session.over ? drive : drive.close(n)
   }
 
+  it('a receive clock that leaps does not shorten the two seconds that an event has', () => {
+    const drive = new Drive()
+    drive.open(1).event(1000, 1005, 1)
+    drive.answer(drive.request('join').id, 1005)
+    drive.event(1005, 1010, 1).leap(5)
+    proof(drive, 1050, other).stepClock(60)
+    assert.equal(drive.state, 'live')
+    assert.equal(drive.leap(2.1).session.book.lastGap, 'stale')
+  })
+
   it('on three connections in a row: halt StaleFeed', () => {
     const drive = new Drive()
     for (const n of [1, 2]) freeze(drive, n)

@@ -84,7 +84,7 @@ describe('take-over of trades and mark prices', () => {
     const whole = both(besideMarket(), 8, 3000).close(2)
     assert.deepEqual([whole.tradeIds, whole.out.of('coverage').length], [[5n, 6n, 7n, 8n], 0])
     const lost = both(besideMarket(), 9, 3000).close(2)
-    assert.deepEqual(lost.out.coverageTexts(), ['trades proven 4:5..7 rows 3 sequence'])
+    assert.deepEqual(lost.out.coverageTexts(), ['trades proven 4:5..7 rows 3 reconnect'])
     assert.equal(lost.out.of('trades').at(-1)?.values['gapBefore'], true)
   })
 

@@ -30,6 +30,21 @@ test('chain: the first event of another connection takes over where it meets the
   assert.notEqual(chain.follow(link(22n, 25n, 3), inside), undefined)
 })
 
+test('chain: what takes over leads on, an event that ends at the id was in the book already', () => {
+  const chain = new IdChain()
+  chain.follow(link(1n, 10n), inside)
+  assert.match(chain.follow(link(8n, 10n, 2), inside) ?? '', /row 10 chains to 8, the row before it is 10/)
+})
+
+test('chain: a connection takes over where no event comes; the first one meets the book that was written since', () => {
+  const chain = new IdChain()
+  chain.follow(link(1n, 10n), inside)
+  const book = { previousId: 0n, id: 10n, connection: 2, gapBefore: false }
+  assert.equal(chain.replace('book', book, inside), undefined)
+  assert.equal(chain.follow(link(8n, 12n, 2), inside), undefined)
+  assert.notEqual(chain.follow(link(11n, 14n, 2), inside), undefined)
+})
+
 test('chain: an event joins a snapshot that it meets, a second snapshot does not come unannounced', () => {
   const chain = new IdChain()
   assert.equal(

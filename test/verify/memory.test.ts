@@ -16,8 +16,8 @@ const s = useScenario({ made: false })
 const WINDOWS = Number(process.env['MEMORY_WINDOWS'] ?? 600)
 /** By then all code is loaded and warm. */
 const WARM_WINDOWS = 150
-/** Keys of a window's objects, kept, would be more. */
-const BYTES_PER_WINDOW_MAX = 500
+/** A manifest that is kept, as text or parsed, is more; what the collector leaves for later is less. */
+const BYTES_PER_WINDOW_MAX = 3_000
 
 /** Writes as a bucket does, but for the syncs: what is written here need not survive anything. */
 class QuickBucket extends LocalBucket {

@@ -151,6 +151,14 @@ const LIES: readonly (readonly [what: string, words: RegExp, tell: (scribe: Scri
       },
     ],
     [
+      'a connection that takes over with an event that ends where the book stands',
+      /depth: published twice: \[120\]/,
+      async (scribe) => {
+        await start(scribe)
+        scribe.delta(120n, [], [], 113n)
+      },
+    ],
+    [
       'an event that is missing behind a take-over',
       /\d+ were emitted, 2 published/,
       async (scribe) => {

@@ -15,16 +15,24 @@ export interface CampaignOptions {
   readonly seeds: number
   readonly workers?: number
   readonly progress: (line: string) => void
+  /** Ends the campaign early: what is under way is finished and counted. */
+  readonly signal?: AbortSignal
 }
 
 /** Runs many seeds in processes of their own, as many as there are cores. Rejects where a worker dies or hangs. */
-export async function runCampaign({ from, seeds, workers, progress }: CampaignOptions): Promise<Tally> {
+export async function runCampaign({
+  from,
+  seeds,
+  workers,
+  progress,
+  signal,
+}: CampaignOptions): Promise<Tally> {
   const tally = new Tally()
   const started = performance.now()
   let next = from
   const end = from + seeds
   const takeOrder = (): Order | undefined => {
-    if (next >= end) return undefined
+    if (next >= end || signal?.aborted === true) return undefined
     const order = { from: next, to: Math.min(end, next + ORDER_SEEDS) }
     next = order.to
     return order

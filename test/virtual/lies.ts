@@ -11,8 +11,11 @@ const FOUND_BY = ['audit_mismatch', 'CrossedBook', 'EmptyBook']
 /** What the exchange itself said untruly, and since which id. */
 export class Lies {
   readonly #since = new Map<string, bigint>()
+  /** Ids of events that named a wrong one as the one before: a join with them may miss a change. */
+  readonly #misnamed: ReadonlySet<bigint>
 
-  constructor(lies: readonly Lie[]) {
+  constructor(lies: readonly Lie[], misnamed: Iterable<bigint> = []) {
+    this.#misnamed = new Set(misnamed)
     for (const { id, levels } of lies) {
       for (const [side, price] of levels) {
         const key = `${side} ${Number(price)}`
@@ -20,6 +23,11 @@ export class Lies {
         if (since === undefined || id < since) this.#since.set(key, id)
       }
     }
+  }
+
+  /** Did the exchange lie about what this event, the first one after a join, follows? */
+  misleads(id: bigint): boolean {
+    return this.#misnamed.has(id)
   }
 
   /** Was this level lied about before? */
@@ -59,6 +67,10 @@ class StreamCheck {
   #suspect: RecordedCoverage | undefined
   #window = -1
   #begun = false
+  /** No event was applied since the join. */
+  #fresh = true
+  /** The join itself rests on a lie: any level may be wrong until it ends. */
+  #misled = false
 
   constructor(
     stream: 'books' | 'depth',
@@ -98,6 +110,8 @@ class StreamCheck {
     this.#suspect = undefined
     this.#vouched = []
     this.#wrongSince = 0
+    this.#fresh = true
+    this.#misled = false
   }
 
   /** What found the book wrong withdraws everything since somebody last vouched for it. */
@@ -124,13 +138,17 @@ class StreamCheck {
     if (row.stream === 'depth') this.#window = row.window
     if (row.stream !== this.#stream) return false
     if (row.crossed) this.#fail('crossed_published', text(row))
+    if (this.#fresh && row.kind !== 'snapshot') {
+      this.#fresh = false
+      this.#misled = this.#lies.misleads(row.finalId)
+    }
     const { wrong } = row
     if (wrong === undefined) {
       this.#fail('id_never_was', text(row))
       return false
     }
     const ours = wrong.find((level) => !this.#lies.excuse(level, row.finalId))
-    if (ours !== undefined)
+    if (ours !== undefined && !this.#misled)
       this.#fail('wrong_level', `${text(ours)} in ${text({ ...row, wrong: undefined })}`)
     if (wrong.length === 0) {
       // a later event made it right again: nobody can find it any more

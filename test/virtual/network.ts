@@ -79,7 +79,7 @@ export class Network {
         this.#through(() => {
           const answer = this.#wire.get(pathname + search, this.#address)
           if (answer instanceof Promise) throw new Error('a generated market answers at once')
-          this.#answer(answer, resolve)
+          this.#answer(answer, resolve, signal)
         }),
       )
     })
@@ -89,13 +89,14 @@ export class Network {
     return minMs + this.#random.next() * (maxMs - minMs)
   }
 
-  #answer(answer: SimAnswer, resolve: (answer: HttpAnswer) => void): void {
+  #answer(answer: SimAnswer, resolve: (answer: HttpAnswer) => void, signal: AbortSignal): void {
     if (!Number.isFinite(answer.afterMs)) return
     const body = new Body()
     const later = (ms: number, act: () => void) => this.#process.after(ms, () => this.#through(act))
     let atMs = answer.afterMs + this.#delay()
     later(atMs, () => {
-      this.#hearLimit(answer)
+      // whoever has hung up hears nothing
+      if (!signal.aborted) this.#hearLimit(answer)
       resolve({ status: answer.status, header: (name) => answer.headers[name.toLowerCase()] ?? null, body })
     })
     for (const piece of answer.pieces) {

@@ -37,7 +37,10 @@ export async function judge(outcome: Outcome, dir: string, follow?: Follower): P
   }
   const runs = await replayAll(outcome, dir, follow)
   const emitted = sim.emitted(SYMBOL)
-  const lies = new Lies(emitted.lies)
+  const lies = new Lies(
+    emitted.lies,
+    emitted.batches.filter(({ fault }) => fault === 'wrong_pu').map(({ lastId }) => lastId),
+  )
   const allowed = allowedIn(plan)
   const published = new Published(emitted)
   const mayLose = plan.faults.some(({ kind }) => DEADLY.includes(kind))

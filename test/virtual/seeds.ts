@@ -17,7 +17,14 @@ if (!Number.isInteger(seeds) || seeds < 1 || !Number.isInteger(from)) {
   process.exit(2)
 }
 const print = (line: string) => process.stdout.write(`${line}\n`)
-const tally = await runCampaign({ from, seeds, progress: print })
+const stop = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    print('stopped: finishes what is under way, and tells what there is')
+    stop.abort()
+  })
+}
+const tally = await runCampaign({ from, seeds, progress: print, signal: stop.signal })
 print(tally.table())
 print(`in fewer than 20 seeds: ${tally.missing(20).join(', ')}`)
 for (const failed of tally.failed.slice(0, SHRUNK_MAX)) {

@@ -9,6 +9,8 @@ export interface Order {
 
 process.on('message', (order: Order) => void carryOut(order))
 process.on('disconnect', () => process.exit(0))
+// Ctrl-C reaches every process of a terminal: the one that gives orders says when to end
+process.on('SIGINT', () => undefined)
 
 async function carryOut({ from, to }: Order): Promise<void> {
   const results = []

@@ -19,6 +19,9 @@ export interface MadeEvent {
   readonly asks: readonly Level[]
 }
 
+/** Levels a side that a capture keeps. */
+const KEPT_MAX = 1000
+
 class MadeSide {
   readonly levels = new Map<number, number>()
   /** Undefined where the whole side is known. */
@@ -41,6 +44,11 @@ class MadeSide {
       if (Number(qty) === 0) this.levels.delete(Number(price))
       else this.levels.set(Number(price), Number(qty))
     }
+    // the best are kept, and what lies behind the last of them is unknown from here on
+    if (this.levels.size <= KEPT_MAX) return
+    const best = this.sorted()
+    for (const [price] of best.slice(KEPT_MAX)) this.levels.delete(price)
+    this.reach = best[KEPT_MAX - 1]?.[0]
   }
 
   /** All levels, best first. */

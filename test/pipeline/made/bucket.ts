@@ -69,18 +69,20 @@ function changes(capture: MadeCapture, random: (below: number) => number): { bid
   return { bids: side(1, capture.book.bids.levels.size), asks: side(-1, capture.book.asks.levels.size) }
 }
 
-/** Sends `count` events, each `everyUs` after the one before; the other streams at their own pace. */
+/** Sends `count` events, each `everyUs` after the one before; prices each second, as the exchange does. */
 function play(capture: MadeCapture, random: (below: number) => number, count: number, everyUs: number): void {
   let id = capture.book.id
+  const aSecond = Math.max(1, Math.round(SECOND / everyUs))
   for (let i = 0; i < count; i++) {
     capture.wait(everyUs)
     const { bids, asks } = changes(capture, random)
     id += BigInt(2 + random(40))
     capture.depth(id, bids, asks)
     if (i % 5 === 0) capture.trade(price(BEST_BID + random(2)), `${1 + random(5)}.001`, random(2) === 0)
-    if (i % 10 === 0) {
-      capture.tick()
+    if (i % aSecond === 0) {
+      // the price first: its silence is not at issue where events are far apart
       capture.mark('60000.12345678', '60000.87654321', '-0.00012345', 1_795_500_000_000)
+      capture.tick()
     }
   }
 }
@@ -137,6 +139,10 @@ async function makeNext(capture: MadeCapture): Promise<void> {
   capture.tradeId = BIG_ID + 10_000n
   capture.connect()
   joinBook(capture, BIG_ID + 10_000_000n, ladder(1000))
+  // more levels than are kept: the last ones are given up, and the reach moves inwards
+  const between = (tick: number): Level[] =>
+    [25, 45, 65].map((part) => [(tick / 10 + part / 1000).toFixed(3), '0.5'])
+  capture.depth(capture.book.id + 5n, between(BEST_BID - 100), between(BEST_BID + 100))
   play(capture, generator(2), 30, 100 * MS)
   await capture.stop()
 }

@@ -6,9 +6,10 @@ import assert from 'node:assert/strict'
 import type { Stream } from '../../../api/streams.ts'
 import { exchangeByName } from '../../../capture/exchange/mod.ts'
 import { Run } from '../../../capture/process/run.ts'
-import type { Input, SnapshotRequest } from '../../../capture/session/mod.ts'
+import type { FetchRequest, Input } from '../../../capture/session/mod.ts'
 import type { Spool } from '../../../capture/ship/mod.ts'
 import { depthFrame, type Level, snapshotBody } from '../../support/frames.ts'
+import { clockProbes, GUARDS, NO_REQUESTS, NO_ROWS } from '../../support/session.ts'
 import {
   type Cell,
   MadeBook,
@@ -37,8 +38,9 @@ export interface MadeFile {
   readonly rows: Row[]
 }
 
+/** A mark price is missed after so long; on a new connection after twice the time. */
+const MARK_WAIT_US = 5_000_000
 const ALL: readonly Stream[] = ['books', 'depth', 'trades', 'mark_price']
-const SNAPSHOT_LIMIT = 1000
 
 export class MadeCapture {
   readonly options: MadeOptions
@@ -53,7 +55,7 @@ export class MadeCapture {
   readonly #run: Run
   readonly #streams: readonly Stream[]
   readonly #coverage = new Map<Stream, MadeCoverage>()
-  readonly #asked: SnapshotRequest[] = []
+  readonly #asked: FetchRequest[] = []
   #openedUs: number
   #inputs = 0
   #live = false
@@ -65,6 +67,9 @@ export class MadeCapture {
   /** Id of the last event that was sent, taken or not. */
   #sent = 0n
   #traded = false
+  #markWaitUs = MARK_WAIT_US
+  /** When a mark price that did not come is missed. */
+  #markDueUs = Number.POSITIVE_INFINITY
   #lastTimes: Row = {}
 
   constructor(options: MadeOptions) {
@@ -82,16 +87,20 @@ export class MadeCapture {
         symbol: options.symbol,
         streams: [...this.#streams],
         bookLevels: options.levels,
+        guards: GUARDS,
       },
       exchange: exchangeByName('BinanceUsdm'),
       writer: { capture: 'made', uid: '', pod: '', node: '' },
       rotationSeconds: this.#rotation,
       clock: { now: () => this.nowUs, anchor: () => {} },
-      requests: { fetch: (request) => this.#asked.push(request), reconnect: () => {} },
+      requests: { ...NO_REQUESTS, fetch: (request) => this.#asked.push(request) },
+      rows: NO_ROWS,
+      onEnd: (reason) => assert.fail(reason),
       onHalt: (reason) => this.halts.push(reason),
       onWindow: () => {},
       onJournalError: (error) => assert.fail(error),
     })
+    for (const probe of clockProbes(this.nowUs)) this.#input(probe)
   }
 
   wait(us: number): void {
@@ -112,19 +121,32 @@ export class MadeCapture {
     this.#input({ kind: 'opened', received: this.nowUs, connection: this.#public, route: 'public' })
     this.#market = ++this.#connections
     this.#input({ kind: 'opened', received: this.nowUs, connection: this.#market, route: 'market' })
+    this.#markDueUs = this.nowUs + this.#markWaitUs
   }
 
   disconnect(): void {
     for (const connection of [this.#public, this.#market]) {
-      this.#input({ kind: 'closed', received: this.nowUs, connection, code: 1006, reason: 'cut' })
+      this.#input({
+        kind: 'closed',
+        received: this.nowUs,
+        connection,
+        code: 1006,
+        reason: 'cut',
+        silent: false,
+      })
       if (connection === this.#public) this.#endBook('reconnect')
       else this.#end(['trades', 'mark_price'], 'reconnect')
     }
     this.#kept = []
+    this.#markDueUs = Number.POSITIVE_INFINITY
   }
 
   tick(): void {
-    this.#input({ kind: 'tick', received: this.nowUs, wallDistance: 0 })
+    this.#input({ kind: 'tick', received: this.nowUs, wallDistance: 0, share: 1 })
+    if (!this.#streams.includes('mark_price') || this.nowUs < this.#markDueUs) return
+    this.#end(['mark_price'], 'no_data')
+    this.#markWaitUs *= 2
+    this.#markDueUs = this.nowUs + this.#markWaitUs
   }
 
   /** One depth event; a `pu` other than the last event's id makes a gap. */
@@ -153,16 +175,16 @@ export class MadeCapture {
 
   /** Answers the request for a snapshot; the kept events must meet its id. */
   snapshot(id: bigint, bids: readonly Level[], asks: readonly Level[]): void {
-    const request = this.#asked.splice(0).at(-1)
-    assert.ok(request?.limit === SNAPSHOT_LIMIT, 'a snapshot of 1000 levels was asked for')
+    const request = this.#asked.splice(0).findLast(({ rank }) => rank === 'join')
+    assert.ok(request !== undefined, 'a snapshot was asked for')
     const body = snapshotBody(id, bids, asks)
     const answer = { request: request.id, status: 200, usedWeight: 20, retryAt: 0, error: '', body }
     this.#input({ kind: 'response', received: this.nowUs, ...answer })
     this.#kept = this.#kept.filter((event) => event.u >= id)
     const [first] = this.#kept
     assert.ok(first !== undefined && first.pu <= id, 'the snapshot joins')
-    this.book.bids.load(bids, SNAPSHOT_LIMIT)
-    this.book.asks.load(asks, SNAPSHOT_LIMIT)
+    this.book.bids.load(bids, request.limit)
+    this.book.asks.load(asks, request.limit)
     for (const stream of ['books', 'depth'] as const)
       this.#coverage.get(stream)?.start(first.pu, first.received, this.#public)
     const { E, T } = JSON.parse(body.toString('utf8')) as { E: number; T: number }
@@ -215,6 +237,8 @@ export class MadeCapture {
     this.#message(this.#market, Buffer.from(frame))
     const coverage = this.#coverage.get('mark_price')
     if (coverage === undefined) return
+    this.#markWaitUs = MARK_WAIT_US
+    this.#markDueUs = this.nowUs + MARK_WAIT_US
     if (!coverage.open) coverage.start(0n, this.nowUs, this.#market)
     const number = (text: string): Cell => (text === '' ? null : Number(text))
     this.#row('mark_price', {

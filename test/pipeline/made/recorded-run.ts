@@ -8,12 +8,26 @@ import { dirname, join } from 'node:path'
 import { exchangeByName } from '../../../capture/exchange/mod.ts'
 import { Run } from '../../../capture/process/run.ts'
 import { recordSegment } from '../../../capture/record/mod.ts'
-import type { Input } from '../../../capture/session/mod.ts'
+import {
+  type Effects,
+  type FetchRequest,
+  type Input,
+  Session,
+  type SessionConfig,
+} from '../../../capture/session/mod.ts'
 import { openSpool, windowName } from '../../../capture/ship/mod.ts'
 import { readFrames } from '../../support/recordings.ts'
+import { clockProbes, GUARDS, NO_REQUESTS, NO_ROWS } from '../../support/session.ts'
 
 const RECORDING = 'binance-usdm/btcusdt-2023-04-04'
 const SYMBOL = 'BTCUSDT'
+const CONFIG: SessionConfig = {
+  exchange: 'BinanceUsdm',
+  symbol: SYMBOL,
+  streams: ['books', 'depth', 'trades', 'mark_price'],
+  bookLevels: 20,
+  guards: GUARDS,
+}
 /** Depth events of the recording that are replayed: some 400 of them after midnight. */
 const DEPTH_EVENTS = 4800
 /** This one is lost: the chain breaks at the next. */
@@ -22,7 +36,6 @@ const LOST_EVENT = 900
 const CUT_EVENT = 2000
 /** Events that arrive between a request and its answer: the book waits, over rotations too. */
 const ANSWER_AFTER_EVENTS = 40
-const SNAPSHOT_LIMIT = 1000
 
 type Without<T> = T extends unknown ? Omit<T, 'received'> : never
 
@@ -48,9 +61,9 @@ class RecordedBook {
     this.#id = data.u
   }
 
-  snapshot(): Buffer {
+  snapshot(limit: number): Buffer {
     const side = (levels: Map<string, string>, sign: number) =>
-      [...levels].sort(([a], [b]) => (Number(a) - Number(b)) * sign).slice(0, SNAPSHOT_LIMIT)
+      [...levels].sort(([a], [b]) => (Number(a) - Number(b)) * sign).slice(0, limit)
     const { b, a } = this.#sides
     const body = {
       lastUpdateId: this.#id,
@@ -63,7 +76,7 @@ class RecordedBook {
   }
 }
 
-/** The inputs, in order. Requests for snapshots are numbered from 1 by the session. */
+/** The inputs, in order. Joins are answered; audits are not. */
 export async function recordedInputs(): Promise<Input[]> {
   const inputs: Input[] = []
   const book = new RecordedBook()
@@ -73,21 +86,38 @@ export async function recordedInputs(): Promise<Input[]> {
   let requests = 0
   let answerAt: number | undefined
   let recorded: Buffer | undefined
-  const add = (input: Without<Input>) => inputs.push({ ...input, received } as Input)
+  // a session beside tells which of its requests is the join that waits
+  const session = new Session(CONFIG, exchangeByName(CONFIG.exchange))
+  let join = { id: 0, limit: 0 }
+  const fetch = ({ id, limit, rank }: FetchRequest) => {
+    if (rank === 'join') join = { id, limit }
+  }
+  const halt = (reason: string, message: string) => assert.fail(`${reason}: ${message}`)
+  const effects: Effects = { ...NO_REQUESTS, rows: NO_ROWS, fetch, halt }
+  const take = (input: Input) => {
+    inputs.push(input)
+    session.step(input, effects)
+  }
+  const add = (input: Without<Input>) => take({ ...input, received } as Input)
   const connect = () => {
     add({ kind: 'opened', connection: open, route: 'public' })
     add({ kind: 'opened', connection: market, route: 'market' })
   }
-  const answer = (body: Buffer) =>
-    add({ kind: 'response', request: ++requests, status: 200, usedWeight: 20, retryAt: 0, error: '', body })
+  const answer = (body: Buffer) => {
+    requests++
+    add({ kind: 'response', request: join.id, status: 200, usedWeight: 20, retryAt: 0, error: '', body })
+  }
   for await (const { receivedNs, via, payload } of readFrames(RECORDING)) {
     if (depthEvents === DEPTH_EVENTS) break
     const first = received === 0
     // receive time never runs backwards
     received = Math.max(received, Number(receivedNs / 1000n))
-    if (first) connect()
+    if (first) {
+      for (const probe of clockProbes(received)) take(probe)
+      connect()
+    }
     if (received - ticked >= 1_000_000) {
-      add({ kind: 'tick', wallDistance: 0 })
+      add({ kind: 'tick', wallDistance: 0, share: 1 })
       ticked = received
     }
     const stream = payload.toString('latin1', 0, 40)
@@ -114,12 +144,12 @@ export async function recordedInputs(): Promise<Input[]> {
       if (at === 1 && recorded !== undefined) answer(recorded)
       if (at === CUT_EVENT) {
         for (const connection of [open, market])
-          add({ kind: 'closed', connection, code: 1006, reason: 'cut' })
+          add({ kind: 'closed', connection, code: 1006, reason: 'cut', silent: false })
         ;[open, market] = [open + 2, market + 2]
         connect()
       }
       if (at === LOST_EVENT || at === CUT_EVENT) answerAt = at + ANSWER_AFTER_EVENTS
-      if (at === answerAt) answer(book.snapshot())
+      if (at === answerAt) answer(book.snapshot(join.limit))
     }
   }
   assert.equal(requests, 3, 'one join at the start and one after each loss')
@@ -140,17 +170,14 @@ export async function captureInputs(
   const run = new Run({
     run: name,
     journalDir: spool.paths.journal,
-    config: {
-      exchange: 'BinanceUsdm',
-      symbol: SYMBOL,
-      streams: ['books', 'depth', 'trades', 'mark_price'],
-      bookLevels: 20,
-    },
-    exchange: exchangeByName('BinanceUsdm'),
+    config: CONFIG,
+    exchange: exchangeByName(CONFIG.exchange),
     writer: { capture: '', uid: '', pod: '', node: '' },
     rotationSeconds,
     clock: { now: () => now, anchor: () => {} },
-    requests: { fetch: () => {}, reconnect: () => {} },
+    requests: NO_REQUESTS,
+    rows: NO_ROWS,
+    onEnd: (reason) => assert.fail(reason),
     onHalt: (reason, message) => assert.fail(`${reason}: ${message}`),
     onWindow: () => {},
     onJournalError: (error) => assert.fail(error),
