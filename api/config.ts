@@ -41,7 +41,7 @@ export const ProcessConfig = z.strictObject({
     .optional(),
   /** Captures behind one address, rounded up to a power of two: requests are spread by it. */
   share: z.int().min(1).max(4096).default(1),
-  /** Port of /livez, /readyz and /status; none without it. */
+  /** Port of /livez, /readyz, /status and /metrics; none without it. */
   port: z.int().min(1).max(65_535).optional(),
   /** Address that the port is opened on. */
   host: z.string().default('127.0.0.1'),

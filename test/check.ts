@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { runTests, testFiles } from './support/suite.ts'
 
 /** Pure code and the layout: nothing here starts a process or takes seconds. */
-const FAST = ['layout', 'api', 'exchange', 'book', 'session', 'feed']
+const FAST = ['layout', 'api', 'docs', 'exchange', 'book', 'session', 'feed']
 
 async function part(name: string, command: string, args: readonly string[]): Promise<boolean> {
   const started = performance.now()

@@ -25,7 +25,7 @@ Where and how long:
   --spool DIR             what is not committed yet: DIR/<exchange>/<symbol> (./spool)
   --duration T            end in order after T, such as 60s, 10m or 2h (until Ctrl-C)
   --endpoints URL         instead of the exchange's own addresses, e.g. a simulated exchange
-  --port P                /livez, /readyz and /status of the first symbol on 127.0.0.1:P, of the next on P+1, …
+  --port P                /livez, /readyz, /status, /metrics of the first symbol on 127.0.0.1:P, of the next on P+1, …
   --verbose               also the captures' own log lines
 
 Paths are relative to the current directory. A terminal shows one live line a symbol; a pipe gets JSON lines on

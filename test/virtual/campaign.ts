@@ -8,6 +8,8 @@ import type { Order } from './worker.ts'
 const ORDER_SEEDS = 20
 /** A worker that takes longer for one order hangs: its seeds are told, and the campaign ends. */
 const ORDER_MS_MAX = 180_000
+/** A worker waits for its files now and then: one more keeps the cores busy. */
+const SPARE_WORKERS = 1
 const PROGRESS_EVERY_MS = 10_000
 
 export interface CampaignOptions {
@@ -43,7 +45,7 @@ export async function runCampaign({
     progress(`${tally.seeds} of ${seeds} seeds, ${rate} a second, ${tally.failed.length} failed`)
   }
   const ticking = setInterval(tell, PROGRESS_EVERY_MS)
-  const count = Math.min(workers ?? availableParallelism(), Math.ceil(seeds / ORDER_SEEDS))
+  const count = Math.min(workers ?? availableParallelism() + SPARE_WORKERS, Math.ceil(seeds / ORDER_SEEDS))
   const crew = Array.from({ length: count }, () => new Crewman())
   try {
     await Promise.all(
