@@ -61,28 +61,34 @@ export class Coverage {
   /** Since when, by what, the interval is vouched for: the last clean audit or join. */
   #vouchedId = 0n
   #vouchedFrom = 0
+  /** No row and no audit since it began. */
+  #rowless = true
 
   constructor(stream: Stream) {
     this.stream = stream
     this.state = stream === 'mark_price' ? 'observed' : 'proven'
   }
 
-  start(previousId: bigint, received: number, connection: number): void {
+  /** `standsAt`: the id of the book that it begins with, which is where it stands until its first row. */
+  start(previousId: bigint, received: number, connection: number, standsAt = previousId): void {
     if (this.open) throw new Error(`coverage of ${this.stream} is open already`)
     this.open = true
     this.#from = received
     this.to = received
     this.#previousId = previousId
     this.#firstId = 0n
-    this.lastId = previousId
+    this.lastId = standsAt
     this.#rows = 0
     this.#connection = connection
-    this.#vouchedId = previousId
+    this.#vouchedId = standsAt
     this.#vouchedFrom = received
+    this.#rowless = true
   }
 
   /** A row with evidence up to `id`. */
   row(id: bigint, received: number): void {
+    if (this.#rowless) this.#vouchedId = this.#previousId
+    this.#rowless = false
     if (this.#rows === 0) this.#firstId = id
     this.#rows++
     this.advance(id, received)
@@ -96,6 +102,7 @@ export class Coverage {
 
   /** All up to here is vouched for: a clean audit. */
   vouch(): void {
+    this.#rowless = false
     this.#vouchedId = this.lastId
     this.#vouchedFrom = this.to
   }
@@ -166,6 +173,7 @@ export class Coverage {
     out.integer(this.#connection)
     out.id(this.#vouchedId)
     out.integer(this.#vouchedFrom)
+    out.boolean(this.#rowless)
   }
 
   decode(from: Decoder): void {
@@ -179,6 +187,7 @@ export class Coverage {
     this.#connection = from.integer()
     this.#vouchedId = from.id()
     this.#vouchedFrom = from.integer()
+    this.#rowless = from.boolean()
   }
 }
 

@@ -42,8 +42,9 @@ export class LiveBook {
     this.#meetNext = ''
     this.book.load(snapshot)
     this.book.trim(this.#shared.exchange.limits.levelsMaintained)
-    this.#books?.start(place.previousId, place.from, place.connection)
-    this.#depth?.start(place.previousId, place.from, place.connection)
+    for (const coverage of [this.#books, this.#depth]) {
+      coverage?.start(place.previousId, place.from, place.connection, snapshot.id)
+    }
     const fault = this.book.fault()
     if (fault !== undefined) return fault
     this.#watch.loaded(this.book)
