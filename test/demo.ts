@@ -1,31 +1,36 @@
 /**
- * `npm run demo`: a simulated exchange, `l2cap run` against it, two faults, and the proof that the data tells of
- * both. Ends with 0 only where it does.
+ * `npm run demo`: a simulated exchange, `l2cap run` against it, one fault after the other, and the proof that the
+ * data tells of each. Ends with 0 only where it does.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { EXIT_DRAINED, EXIT_INTERNAL_ERROR, EXIT_WRONG_CALL } from '../api/reasons.ts'
 import { CallError } from '../capture/cli/call.ts'
-import type { RunEvent } from '../capture/cli/events.ts'
-import { bytesText, count, grouped, timeOfDay } from '../capture/cli/text.ts'
-import { Child, ROOT, runToEnd } from './demo/child.ts'
-import { type Contents, type Gap, gapMs, readContents } from './demo/data.ts'
+import { bytesText, count, grouped } from '../capture/cli/text.ts'
+import { ACTS, LIE, play } from './demo/acts.ts'
+import { startCapture } from './demo/capture.ts'
+import { type Child, ROOT, runToEnd } from './demo/child.ts'
+import { type Contents, readContents } from './demo/data.ts'
 import { type Exchange, ExchangeError, startExchange } from './demo/exchange.ts'
 import { type DemoOptions, demoOptions, HELP } from './demo/options.ts'
 import { pasteLines } from './demo/paste.ts'
-import { reasonOf, Story, type Told } from './demo/story.ts'
+import { Story } from './demo/story.ts'
+import { coverageLines, faultsMissing } from './demo/verdict.ts'
+import { Watch } from './demo/watch.ts'
 import { parseFaults } from './sim/mod.ts'
 
 /** Replaced by each demo; below a folder that git ignores. */
 const DIRECTORY = join(ROOT, 'dist', 'demo')
-const ROTATION_SECONDS = 10
-const GENERATED_SECONDS = 25
+/** A generated market with faults at times of their own: at least so long, and so long after the last of them. */
+const TIMED_MS_MIN = 25_000
+const TIMED_AFTER_MS = 12_000
+/** After the last fault: what comes after it is data again. */
+const AFTER_LAST_MS = 3000
 /** After the last recorded frame: what is on its way arrives. */
 const AFTER_END_MS = 1000
 /** A recording that does not end by then has stopped somewhere. */
-const RECORDED_GRACE_SECONDS = 30
+const RECORDED_GRACE_MS = 30_000
 const EXIT_INTERRUPTED = 130
-const TOLD: readonly string[] = ['live', 'gap', 'committed', 'ended', 'shipping', 'stopping']
 
 /** Every process that was started, the youngest last. */
 const children: Child[] = []
@@ -40,7 +45,8 @@ async function main(): Promise<number> {
   const replaced = freshDirectory()
   intro(options, shown(data), replaced)
 
-  const story = new Story()
+  const watch = new Watch()
+  const story = new Story(watch)
   const allEnded = Promise.withResolvers<void>()
   const open = new Set<string>()
   const exchange = await startExchange(options, keep, (event) => {
@@ -50,10 +56,9 @@ async function main(): Promise<number> {
   })
   for (const symbol of exchange.symbols) open.add(symbol)
   introduce(exchange, story)
-  const runCode = await capture(options, exchange, data, story, allEnded.promise)
+  const runCode = await capture(options, exchange, data, watch, story, allEnded.promise)
   await exchange.stop()
-  const contents = await readContents(data)
-  return await conclude(options, story, data, contents, runCode)
+  return await conclude(options, watch, data, await readContents(data), runCode)
 }
 
 function keep(child: Child): void {
@@ -99,7 +104,11 @@ function say(text: string): void {
 function intro({ market, faults }: DemoOptions, data: string, replaced: boolean): void {
   const what = market.kind === 'generated' ? `market ${market.seed} (--seed ${market.seed})` : market.file
   say(`l2cap demo: captures a simulated exchange on this machine, ${what}.`)
-  say(`It takes about half a minute${faults === '' ? '' : `, and the exchange misbehaves: ${faults}`}.`)
+  if (faults === undefined) {
+    say('It takes about a minute. The exchange misbehaves in five ways, and one capture is killed.')
+    say('Read each FAULT, and below it what the capture of that symbol did about it.')
+  } else
+    say(`It takes about half a minute${faults === '' ? '' : `, and the exchange misbehaves: ${faults}`}.`)
   say(`Data goes to ${data}${replaced ? ' (that of the demo before is replaced)' : ''}.\n`)
 }
 
@@ -116,41 +125,65 @@ function introduce({ endpoints, symbols, frames, seconds, speed, derived }: Exch
 
 /** Runs `l2cap run` to its end and tells what it does; gives its exit code. */
 async function capture(
-  { market }: DemoOptions,
+  options: DemoOptions,
   exchange: Exchange,
   data: string,
+  watch: Watch,
   story: Story,
   allEnded: Promise<void>,
 ): Promise<number> {
-  const recordedSeconds = Math.ceil(exchange.seconds / exchange.speed) + RECORDED_GRACE_SECONDS
-  const seconds = market.kind === 'generated' ? GENERATED_SECONDS : recordedSeconds
-  const words = ['run', '--exchange', 'BinanceUsdm', '--symbols', exchange.symbols.join(',')]
-  const rest = [
-    '--rotation-seconds',
-    String(ROTATION_SECONDS),
-    '--duration',
-    `${seconds}s`,
-    '--endpoints',
-    exchange.endpoints,
-  ]
-  story.say('l2cap', `${[...words, ...rest].join(' ')}`)
-  const places = ['--out', data, '--spool', join(DIRECTORY, 'spool')]
-  const run = new Child('capture/cli.ts', [...words, ...rest, ...places], (line) => {
-    const event = JSON.parse(line) as RunEvent
-    if (TOLD.includes(event.event)) story.onCapture(event as Told)
-  })
+  const { endpoints, symbols } = exchange
+  const file = join(DIRECTORY, 'capture.yaml')
+  const isStrict = options.market.kind === 'generated'
+  story.say('l2cap', `run ${shown(file)} --endpoints ${endpoints}`)
+  const spool = join(DIRECTORY, 'spool')
+  const run = startCapture({ symbols, endpoints, file, data, spool, isStrict }, (event) =>
+    story.onCapture(event),
+  )
   keep(run)
-  if (market.kind === 'recorded') {
-    void allEnded.then(() => setTimeout(() => void run.stop(), AFTER_END_MS))
-  }
-  const code = await run.ended
+  const ended = run.ended.finally(() => watch.end())
+  await Promise.race([script(options, exchange, watch, story, allEnded), ended])
+  if (!watch.over) await run.stop()
+  const code = await ended
   if (code !== EXIT_DRAINED) say(`\nl2cap run ended with code ${code}:\n${run.stderr}`)
   return code
 }
 
-async function conclude(
-  options: DemoOptions,
+/** What happens while the capture runs; resolves when it is to end. */
+async function script(
+  { market, faults }: DemoOptions,
+  exchange: Exchange,
+  watch: Watch,
   story: Story,
+  allEnded: Promise<void>,
+): Promise<void> {
+  if (market.kind === 'recorded') {
+    const ms = (exchange.seconds / exchange.speed) * 1000 + RECORDED_GRACE_MS
+    await Promise.race([allEnded.then(() => pause(AFTER_END_MS)), pause(ms)])
+  } else if (faults !== undefined) {
+    const last = Math.max(
+      0,
+      ...parseFaults(faults).map(({ afterMs, durationMs = 0 }) => afterMs + durationMs),
+    )
+    await pause(Math.max(TIMED_MS_MIN, last + TIMED_AFTER_MS))
+  } else {
+    const kill = (symbol: string, pid: number) => {
+      // one that ended by itself just now is no kill, and is missed at the end
+      if (isAlive(pid) && process.kill(pid, 'SIGKILL')) story.onKill(symbol, pid)
+    }
+    const stage = { watch, inject: (fault: string) => exchange.inject(fault), kill }
+    await Promise.all([play(ACTS, stage), play([LIE], stage)])
+    await pause(AFTER_LAST_MS)
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+async function conclude(
+  { faults }: DemoOptions,
+  watch: Watch,
   data: string,
   contents: Contents,
   runCode: number,
@@ -158,58 +191,27 @@ async function conclude(
   say(`\n$ npx l2cap verify ${shown(data)}`)
   const verified = await runToEnd('capture/cli.ts', ['verify', data])
   for (const line of verified.lines) say(line)
-  tellGaps(contents.gaps)
+  say('')
+  for (const line of coverageLines(contents)) say(line)
   const { windows, objects, bytes, rows, symbols } = contents
   say(
     `\nWritten: ${count(rows, 'row')} of ${count(symbols.length, 'symbol')} in ${count(windows, 'window')}, ${count(objects, 'file')} of Parquet, ${bytesText(bytes)}.`,
   )
 
-  const faults = faultsMissing(options, story, contents.gaps)
-  if (runCode !== EXIT_DRAINED) faults.push(`l2cap run ended with code ${runCode}`)
-  if (verified.code !== EXIT_DRAINED) faults.push(`l2cap verify ended with code ${verified.code}`)
-  if (rows === 0) faults.push('nothing was captured')
-  if (faults.length > 0) {
+  const asked = faults === undefined ? [...ACTS, LIE] : parseFaults(faults)
+  const wrong = faultsMissing(asked, watch.faults, contents)
+  if (runCode !== EXIT_DRAINED) wrong.push(`l2cap run ended with code ${runCode}`)
+  if (verified.code !== EXIT_DRAINED) wrong.push(`l2cap verify ended with code ${verified.code}`)
+  if (rows === 0) wrong.push('nothing was captured')
+  if (wrong.length > 0) {
     say('\nNOT as it should be:')
-    for (const fault of faults) say(`  ${fault}`)
+    for (const line of wrong) say(`  ${line}`)
     return EXIT_INTERNAL_ERROR
   }
-  const told = options.faults === '' ? '' : ', and every fault of the exchange shows in it with its reason'
+  const told = asked.length === 0 ? '' : ', and every fault shows in it with its reason'
   say(`\nThe data is proven right${told}. Look at it (paste these):\n`)
   for (const line of pasteLines(shown(data), symbols[0] ?? '')) say(line)
   return EXIT_DRAINED
-}
-
-function tellGaps(gaps: readonly Gap[]): void {
-  if (gaps.length === 0) return say('\nCoverage tells of no gap.')
-  say('\nWhat coverage, a file beside the data, tells of gaps:')
-  // books and depth fall together: one line for both
-  for (const together of Map.groupBy(gaps, (gap) => `${gap.symbol} ${gap.from} ${gap.reason}`).values()) {
-    const [gap] = together
-    if (gap === undefined) continue
-    const until = gap.to === null ? 'the end' : `${timeOfDay(gap.to)} (${Math.round(gapMs(gap) ?? 0)} ms)`
-    const streams = together.map(({ stream }) => stream).join(' and ')
-    say(`  ${gap.symbol}  ${gap.reason.padEnd(9)}  ${timeOfDay(gap.from)} to ${until}, of ${streams}`)
-    if (gap.detail !== '') say(`      ${gap.detail}`)
-  }
-}
-
-/** Faults that were asked for and did not happen, or happened and do not show. */
-function faultsMissing({ faults }: DemoOptions, story: Story, gaps: readonly Gap[]): string[] {
-  const missing: string[] = []
-  for (const { kind, symbol } of parseFaults(faults)) {
-    const key = `${kind} of ${symbol}`
-    const asked = parseFaults(faults).filter((fault) => fault.kind === kind && fault.symbol === symbol).length
-    const happened = story.faults.filter((fault) => fault.kind === kind && fault.symbol === symbol).length
-    const streams = new Map<string, number>()
-    for (const gap of gaps) {
-      if (gap.symbol === symbol && gap.reason === reasonOf(kind))
-        streams.set(gap.stream, (streams.get(gap.stream) ?? 0) + 1)
-    }
-    const shows = Math.max(0, ...streams.values())
-    if (happened < asked) missing.push(`the fault ${key} was asked for and did not happen`)
-    else if (shows < asked) missing.push(`the fault ${key} does not show in coverage as "${reasonOf(kind)}"`)
-  }
-  return [...new Set(missing)]
 }
 
 /** Ends what was started, the capture before its exchange. */

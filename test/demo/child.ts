@@ -14,11 +14,14 @@ export class Child {
 
   /** Runs a program of this project; `onLine` gets its standard output line by line. */
   constructor(program: string, args: readonly string[], onLine: (line: string) => void) {
-    // the channel: what we start ends with us, however we end
+    // the channel: what we start ends with us, however we end; a group of its own: a terminal's Ctrl-C is for us
+    // alone, and the capture ends before its exchange
     const child = spawn(process.execPath, [`${ROOT}${program}`, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
     })
     this.#process = child
+    child.stdin?.on('error', () => {}) // it has ended, which `ended` tells
     if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', onLine)
     child.stderr?.on('data', (data: Buffer) => {
       this.#stderr += data.toString()
@@ -39,6 +42,11 @@ export class Child {
 
   get stderr(): string {
     return this.#stderr
+  }
+
+  /** To its standard input. */
+  write(text: string): void {
+    this.#process.stdin?.write(text)
   }
 
   /** Tells it to end in order, and ends it by force where it does not. */

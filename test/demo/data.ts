@@ -1,7 +1,8 @@
-/** What the demo reads back from the data itself: its size, and the gaps that its coverage tells of. */
+/** What the demo reads back from the data itself: its size, and what its coverage tells of gaps and of withdrawn rows. */
 import {
   LocalBucket,
   type Manifest,
+  type ManifestCoverage,
   parseManifest,
   parseManifestKey,
   parseTimeUs,
@@ -16,6 +17,16 @@ export interface Gap {
   readonly from: string
   /** Null where nothing came after. */
   readonly to: string | null
+  readonly lastId: bigint
+}
+
+/** Rows that were published and then withdrawn. */
+export interface Suspect {
+  readonly symbol: string
+  readonly streams: readonly string[]
+  readonly reason: string
+  readonly from: string
+  readonly to: string
 }
 
 export interface Contents {
@@ -25,20 +36,30 @@ export interface Contents {
   /** Rows of data; those of coverage not counted. */
   readonly rows: number
   readonly symbols: readonly string[]
+  /** In the order of time. */
   readonly gaps: readonly Gap[]
+  readonly suspects: readonly Suspect[]
+}
+
+interface Place {
+  readonly symbol: string
+  readonly run: string
+  readonly row: ManifestCoverage
 }
 
 /** Reads all manifests of a directory. */
 export async function readContents(directory: string): Promise<Contents> {
   const manifests = await readManifests(directory)
   const objects = manifests.flatMap((manifest) => manifest.objects)
+  const coverage = coverageOf(manifests)
   return {
     windows: manifests.length,
     objects: objects.length,
     bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0),
     rows: objects.filter(({ stream }) => stream !== 'coverage').reduce((sum, { rows }) => sum + rows, 0),
     symbols: [...new Set(manifests.map(({ symbol }) => symbol))],
-    gaps: gapsOf(manifests),
+    gaps: gapsOf(coverage),
+    suspects: suspectsOf(coverage),
   }
 }
 
@@ -52,25 +73,44 @@ async function readManifests(directory: string): Promise<Manifest[]> {
   return manifests
 }
 
-/** Gaps of every stream, in the order of time. The end of the run is none. */
-function gapsOf(manifests: readonly Manifest[]): Gap[] {
+function coverageOf(manifests: readonly Manifest[]): Place[] {
   const rows = manifests.flatMap(({ symbol, run, coverage }) => coverage.map((row) => ({ symbol, run, row })))
   // runs begin with their time; within a run `seq` is the order
-  rows.sort((a, b) =>
+  return rows.sort((a, b) =>
     a.run === b.run ? Number(BigInt(a.row.seq) - BigInt(b.row.seq)) : a.run < b.run ? -1 : 1,
   )
-  const gaps = rows.flatMap(({ symbol, row }, i) => {
+}
+
+/** Gaps of every stream. The end in order is none. */
+function gapsOf(coverage: readonly Place[]): Gap[] {
+  // a row that withdraws others is no stretch of its own
+  const stretches = coverage.filter(({ row }) => row.state !== 'suspect')
+  const gaps = stretches.flatMap(({ symbol, row }, i) => {
     if (row.ended_by === null || row.ended_by === 'stopped') return []
-    const next = rows
+    const next = stretches
       .slice(i + 1)
       .find((later) => later.symbol === symbol && later.row.of_stream === row.of_stream)
-    const { of_stream: stream, ended_by: reason, detail, to: from } = row
-    return [{ symbol, stream, reason, detail, from, to: next?.row.from ?? null }]
+    const { of_stream: stream, ended_by: reason, detail, to: from, last_id } = row
+    const lastId = BigInt(last_id)
+    return [{ symbol, stream, reason, detail, from, to: next?.row.from ?? null, lastId }]
   })
   return gaps.sort((a, b) => (a.from < b.from ? -1 : 1))
 }
 
-/** Milliseconds of a gap; undefined for one that did not end. */
-export function gapMs({ from, to }: Gap): number | undefined {
+/** Books and depth are withdrawn together: one for both. */
+function suspectsOf(coverage: readonly Place[]): Suspect[] {
+  const rows = coverage.filter(({ row }) => row.state === 'suspect')
+  const groups = Map.groupBy(rows, ({ symbol, run, row }) => `${symbol} ${run} ${row.from} ${row.ended_by}`)
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group
+    if (first === undefined) return []
+    const { from, to, ended_by: reason } = first.row
+    const streams = group.map(({ row }) => row.of_stream)
+    return [{ symbol: first.symbol, streams, reason: reason ?? '', from, to }]
+  })
+}
+
+/** Milliseconds of a stretch; undefined for one that did not end. */
+export function stretchMs({ from, to }: Pick<Gap, 'from' | 'to'>): number | undefined {
   return to === null ? undefined : (parseTimeUs(to) - parseTimeUs(from)) / 1000
 }

@@ -6,6 +6,8 @@ import { SYMBOLS } from './options.ts'
 
 /** So long recorded traffic is made to last. */
 const RECORDED_SECONDS = 25
+/** Two busy markets; and one with few changes, in which a wrong level stands until it is looked for. */
+const PROFILES = 'SOLUSDT=thin'
 
 const Ready = z.object({
   endpoints: z.string(),
@@ -22,6 +24,8 @@ export type ExchangeEvent = z.infer<typeof Event>
 
 export interface Exchange extends z.infer<typeof Ready> {
   readonly speed: number
+  /** Fires faults now: `drop:BTCUSDT@0`. */
+  inject(faults: string): void
   stop(): Promise<unknown>
 }
 
@@ -43,9 +47,9 @@ export async function startExchange(
   keep: (child: Child) => void,
   onEvent: (event: ExchangeEvent) => void,
 ): Promise<Exchange> {
-  const extra = faults === '' ? [] : ['--faults', faults]
+  const extra = faults === undefined || faults === '' ? [] : ['--faults', faults]
   if (market.kind === 'generated') {
-    const args = ['--seed', String(market.seed), '--symbols', SYMBOLS.join(',')]
+    const args = ['--seed', String(market.seed), '--symbols', SYMBOLS.join(','), '--profile', PROFILES]
     return await start([...args, ...extra], 1, keep, onEvent)
   }
   const args = (speed: number) => ['--recording', market.file, '--speed', String(speed), ...extra]
@@ -76,5 +80,6 @@ async function start(
     const said = child.stderr.trim().replace(/^sim: /, '')
     reject(new ExchangeError(said || 'the simulated exchange ended at once', exitCode))
   })
-  return { ...(await promise), speed, stop: () => child.stop() }
+  const inject = (faults: string) => child.write(`inject ${faults}\n`)
+  return { ...(await promise), speed, inject, stop: () => child.stop() }
 }

@@ -6,21 +6,20 @@ import { parseFaults, SimError } from '../sim/mod.ts'
 const SEED_DEFAULT = 42
 const SEED_MAX = 2 ** 32 - 1
 const SPEED_MAX = 1000
-/** One event lost, one connection cut, with time before, between and after. */
-const FAULTS_DEFAULT = 'drop:ETHUSDT@8,cut:BTCUSDT@14'
 
-export const SYMBOLS = ['BTCUSDT', 'ETHUSDT'] as const
+export const SYMBOLS = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT'] as const
 
-export const HELP = `npm run demo: captures a simulated exchange for half a minute, breaks it twice, and proves the data.
+export const HELP = `npm run demo: captures a simulated exchange for a minute, breaks it in six ways, and proves the data.
 
-No network, no account: the exchange is a process on 127.0.0.1 that speaks the real protocol.
+No network, no account: the exchange is a process on 127.0.0.1 that speaks the real protocol. It loses a change,
+cuts a connection, freezes a book, crosses one, and sends a wrong quantity; and one capture is killed.
 
   npm run demo
   npm run demo -- --seed 7 --faults drop:BTCUSDT@5
   npm run demo -- --recording FILE.frames.gz [--speed X]
 
   --seed N           the generated market; the same seed gives the same market (${SEED_DEFAULT})
-  --faults LIST      kind:SYMBOL@seconds,… (${FAULTS_DEFAULT}; none with --recording)
+  --faults LIST      these instead: kind:SYMBOL@seconds[+duration],… (npm run sim -- --help lists the kinds)
   --recording FILE   recorded traffic instead of a generated market, all symbols of the file
   --speed X          how much faster than recorded (so that it lasts about half a minute)
 
@@ -31,8 +30,8 @@ export interface DemoOptions {
   readonly market:
     | { readonly kind: 'generated'; readonly seed: number }
     | { readonly kind: 'recorded'; readonly file: string; readonly speed: number | undefined }
-  /** As the simulator takes them; empty for none. */
-  readonly faults: string
+  /** As the simulator takes them, at their own times; empty for none. Undefined: those of the demo, in their turn. */
+  readonly faults: string | undefined
 }
 
 /** Options, or `help` where it was asked for. Throws CallError. */
@@ -48,8 +47,8 @@ export function demoOptions(args: readonly string[]): DemoOptions | 'help' {
   if (values.help === true) return 'help'
   if (positionals[0] !== undefined)
     throw new CallError(`"${positionals[0]}" is no option; see npm run demo -- --help`)
-  const faults = values.faults ?? (recording === undefined ? FAULTS_DEFAULT : '')
-  checkFaults(faults)
+  const faults = values.faults ?? (recording === undefined ? undefined : '')
+  if (faults !== undefined) checkFaults(faults)
   if (recording === undefined) {
     if (speed !== undefined)
       throw new CallError('--speed belongs to --recording; a generated market has one speed')

@@ -1,37 +1,19 @@
-/** Tells what happens as it happens: the exchange's faults beside what the capture did about them. */
+/** Tells what happens as it happens: the faults, and beside them what the capture did about each. */
 import type { RunEvent } from '../../capture/cli/events.ts'
 import { rowsText } from '../../capture/cli/text.ts'
 import type { ExchangeEvent } from './exchange.ts'
-
-/** What a fault is, in words, and by which reason it must show in coverage. */
-const FAULTS: Readonly<
-  Record<string, { readonly text: (symbol: string) => string; readonly reason: string }>
-> = {
-  drop: { text: (symbol) => `loses one change of the ${symbol} book on the way`, reason: 'sequence' },
-  cut: { text: (symbol) => `cuts a connection of ${symbol}`, reason: 'reconnect' },
-}
-const REASONS: Readonly<Record<string, string>> = {
-  sequence: 'the next change does not follow the last one',
-  reconnect: 'a new connection never resumes an old book',
-}
-
-/** The events of `l2cap run` that are told; its stream of status is not. */
-export type Told = Extract<
-  RunEvent,
-  { event: 'live' | 'gap' | 'committed' | 'ended' | 'shipping' | 'stopping' }
->
-
-export interface Fault {
-  readonly kind: string
-  readonly symbol: string
-  readonly atMs: number
-}
+import { answerOf, KILL, knownFault } from './faults.ts'
+import type { Fault, Watch } from './watch.ts'
 
 export class Story {
-  readonly faults: Fault[] = []
+  readonly #watch: Watch
   readonly #startMs = Date.now()
-  /** Gaps that are not closed yet, and what caused them where we know. */
-  readonly #open = new Map<string, Fault | undefined>()
+  /** Books that were lost and are not live again, with what is told of the reason. */
+  readonly #lost = new Map<string, string>()
+
+  constructor(watch: Watch) {
+    this.#watch = watch
+  }
 
   say(who: string, text: string): void {
     const seconds = ((Date.now() - this.#startMs) / 1000).toFixed(1).padStart(5)
@@ -41,57 +23,78 @@ export class Story {
   onExchange(event: ExchangeEvent): void {
     if (event.event === 'end') return this.say('exchange', `${event.symbol} ends at id ${event.lastUpdateId}`)
     const { kind, symbol } = event
-    this.faults.push({ kind, symbol, atMs: Date.now() })
-    this.say('exchange', `FAULT: ${FAULTS[kind]?.text(symbol) ?? `${kind} of ${symbol}`}`)
+    const isAgain = this.#watch.faults.some((fault) => fault.kind === kind && fault.symbol === symbol)
+    this.#watch.fault(kind, symbol)
+    this.say('exchange', `FAULT${isAgain ? ' again' : ''}: ${symbol}: ${knownFault(kind)?.text ?? kind}`)
   }
 
-  onCapture(event: Told): void {
+  onKill(symbol: string, pid: number): void {
+    this.#watch.fault(KILL, symbol)
+    this.say('demo', `FAULT: ${symbol}: ${knownFault(KILL)?.text}, process ${pid}`)
+  }
+
+  onCapture(event: RunEvent): void {
+    this.#watch.onCapture(event)
     switch (event.event) {
+      case 'started':
+        if (event.attempt > 1)
+          this.say(event.symbol, `started again as process ${event.pid}; takes up what was left`)
+        return
       case 'live':
         return this.#live(event.symbol, event.since)
-      case 'gap': {
-        const cause = this.faults.findLast(
-          ({ kind, symbol }) => symbol === event.symbol && reasonOf(kind) === event.reason,
-        )
-        this.#open.set(event.symbol, cause)
-        const why = REASONS[event.reason]
-        return this.say(
-          event.symbol,
-          `gap "${event.reason}"${why === undefined ? '' : `: ${why}`}; the book is thrown away`,
-        )
-      }
+      case 'gap':
+        this.#lost.set(event.symbol, event.reason)
+        return this.say(event.symbol, `GAP "${event.reason}": ${answerOf(event.reason)}`)
       case 'committed':
-        return this.say(
-          event.symbol,
-          `window ${Number(event.window.slice(-6))} committed: ${rowsText(event.rows)}`,
-        )
+        return this.#committed(event)
       case 'shipping':
         return this.say(event.symbol, event.reason === null ? 'ships again' : `cannot ship: ${event.reason}`)
       case 'ended':
-        return this.say(
-          event.symbol,
-          event.next === 'ended' ? event.message : `${event.reason}: ${event.message}`,
-        )
+        return this.#ended(event)
       case 'stopping':
         return this.say('l2cap', 'stopping: closes the last windows and ships them')
+      default:
+        return
     }
+  }
+
+  #ended({ symbol, next, reason, message, exitCode }: RunEvent & { event: 'ended' }): void {
+    if (next === 'ended') return this.say(symbol, message)
+    this.#lost.set(symbol, reason)
+    if (exitCode === null) return this.say(symbol, message)
+    this.say(symbol, `HALT "${reason}", exit code ${exitCode}: ${answerOf(reason)}`)
+  }
+
+  #committed({ symbol, window, rows }: RunEvent & { event: 'committed' }): void {
+    // a run's id begins with the time of its begin
+    const started = new Date(this.#watch.of(symbol).startedMs).toISOString().replace(/[-:.]/g, '')
+    const whose = window.slice(0, started.length) < started ? ' of the process before' : ''
+    this.say(symbol, `window ${Number(window.slice(-6))}${whose} committed: ${rowsText(rows)}`)
   }
 
   #live(symbol: string, since: string): void {
-    if (!this.#open.has(symbol)) {
-      return this.say(symbol, 'live: a snapshot met the stream of changes, the book is proven from here on')
+    const lost = this.#lost.get(symbol)
+    if (lost === undefined) {
+      return this.say(symbol, 'live: a snapshot met the stream of changes; the book is proven from here on')
     }
-    const cause = this.#open.get(symbol)
-    this.#open.delete(symbol)
+    this.#lost.delete(symbol)
+    const cause = this.#causeOf(symbol, lost)
     const after =
-      cause === undefined
-        ? ''
-        : `, ${Math.max(0, Math.round(Date.parse(since) - cause.atMs))} ms after the fault`
+      cause === undefined ? '' : `, ${seconds(Math.max(0, Date.parse(since) - cause.atMs))} after the fault`
     this.say(symbol, `live again with a fresh snapshot${after}`)
+  }
+
+  /** Undefined where it is not known which: lies may be told again before one is found. */
+  #causeOf(symbol: string, reason: string): Fault | undefined {
+    const causes = this.#watch.faults.filter(
+      (fault) =>
+        fault.symbol === symbol &&
+        (knownFault(fault.kind)?.reason === reason || (fault.kind === KILL && reason === 'Killed')),
+    )
+    return causes.length > 1 && reason === 'audit_mismatch' ? undefined : causes.at(-1)
   }
 }
 
-/** The reason by which a fault shows in coverage; empty for a kind that is not known here. */
-export function reasonOf(kind: string): string {
-  return FAULTS[kind]?.reason ?? ''
+function seconds(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
 }

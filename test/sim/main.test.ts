@@ -25,7 +25,7 @@ class Run {
   code: number | null | undefined
 
   constructor(args: readonly string[]) {
-    this.child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child = spawn(process.execPath, [MAIN, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
     started.push(this.child)
     this.child.stdout?.on('data', (data) => {
       this.stdout += data
@@ -94,6 +94,21 @@ test('generated: SIGINT ends in order', async () => {
   assert.deepEqual(first?.symbols, ['BTCUSDT', 'ETHUSDT'])
   assert.deepEqual([first?.derived, first?.frames, first?.seconds], [[], 0, 0])
   run.child.kill('SIGINT')
+  await until('the exit', () => run.code !== undefined)
+  assert.equal(run.code, 0)
+})
+
+test('stdin: inject fires a fault now; a mistake is told, and the exchange goes on', async () => {
+  const run = new Run(['--seed', '4', '--symbols', 'BTCUSDT'])
+  await until('the first line', () => run.stdout.includes('\n'))
+  const client = await Client.combined(String(run.lines()[0]?.endpoints), 'public', ['btcusdt@depth@100ms'])
+  run.child.stdin?.write('dance\ninject melt:BTCUSDT@0\ninject drop:BTCUSDT@0\n')
+  await until('the fault', () => run.stdout.includes('"fault"'))
+  assert.equal(run.lines()[1]?.kind, 'drop')
+  await until('both mistakes', () => /"dance" is no command[\s\S]*no known kind/.test(run.stderr))
+  run.child.stdin?.end()
+  assert.equal(client.code, undefined, 'the end of its commands is not the end of the exchange')
+  run.child.kill('SIGTERM')
   await until('the exit', () => run.code !== undefined)
   assert.equal(run.code, 0)
 })
