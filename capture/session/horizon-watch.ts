@@ -21,6 +21,9 @@ export class HorizonWatch {
   isShort(book: Book, levels: number): boolean {
     const mid = midOf(book)
     if (Math.abs(mid - this.#mid) >= this.#distance * MID_MOVED_MAX) return true
+    // a side that holds many levels loses reach at its far end, without the mid having moved
+    const left = this.#distance * (1 - MID_MOVED_MAX)
+    if (reachDistance(book.bids, mid) < left || reachDistance(book.asks, mid) < left) return true
     return isUsedUp(book.bids, mid, levels) || isUsedUp(book.asks, mid, levels)
   }
 

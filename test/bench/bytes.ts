@@ -5,10 +5,11 @@ import { exchangeByName } from '../../capture/exchange/mod.ts'
 import { segmentName } from '../../capture/journal/mod.ts'
 import { Run } from '../../capture/process/run.ts'
 import { recordSegment } from '../../capture/record/mod.ts'
-import type { Input, SnapshotRequest } from '../../capture/session/mod.ts'
-import { LEVELS } from './obvious.ts'
+import type { FetchRequest } from '../../capture/session/mod.ts'
+import { GUARDS, NO_REQUESTS, NO_ROWS } from '../support/session.ts'
+import { Answers, CONFIG, inputsOf } from './drive.ts'
 import { makeTemporary } from './processes.ts'
-import { SYMBOL, type Traffic } from './traffic.ts'
+import type { Traffic } from './traffic.ts'
 
 const RUN_ID = '20261122T120000000Z-0badcafe'
 const ROTATION_SECONDS = 300
@@ -28,21 +29,26 @@ export interface BytesResult {
 /** Journals the traffic in windows of its own receive times. Gives the number of windows. */
 export async function journalTraffic(traffic: Traffic, dir: string): Promise<number> {
   let now = traffic.events[0].received
-  let request: SnapshotRequest | undefined
+  let request: FetchRequest | undefined
   let windows = 0
   const run = new Run({
     run: RUN_ID,
     journalDir: dir,
-    config: { exchange: 'BinanceUsdm', symbol: SYMBOL, streams: ['books', 'depth'], bookLevels: LEVELS },
+    // an audit writes the book whole: one a window here, one in two windows as usual
+    config: { ...CONFIG, guards: { ...GUARDS, auditSeconds: ROTATION_SECONDS } },
     exchange: exchangeByName('BinanceUsdm'),
     writer: { capture: '', uid: '', pod: '', node: '' },
     rotationSeconds: ROTATION_SECONDS,
     clock: { now: () => now, anchor: () => {} },
     requests: {
+      ...NO_REQUESTS,
       fetch: (asked) => {
         request = asked
       },
-      reconnect: () => {},
+    },
+    rows: NO_ROWS,
+    onEnd: (reason) => {
+      throw new Error(`the run ended: ${reason}`)
     },
     onHalt: (reason, message) => {
       throw new Error(`${reason}: ${message}`)
@@ -54,21 +60,19 @@ export async function journalTraffic(traffic: Traffic, dir: string): Promise<num
       throw error
     },
   })
-  const put = (input: Input) => run.input(input)
-  put({ kind: 'opened', received: now, connection: 1, route: 'public' })
-  for (const [i, { received, payload }] of traffic.events.entries()) {
-    // recorded clocks may step back; the receive clock never does
-    now = Math.max(now, received)
-    put({ kind: 'message', received: now, connection: 1, payload })
-    if (request !== undefined) {
-      const { id } = request
-      request = undefined
-      const answer = { status: 200, usedWeight: 20, retryAt: 0, error: '', body: traffic.snapshot }
-      put({ kind: 'response', received: now, request: id, ...answer })
-    }
-    // lets the journal write: nothing waits for a disk on this path
-    if (i % 256 === 0) await new Promise((resolve) => setImmediate(resolve))
+  const asked = () => {
+    const latest = request
+    request = undefined
+    return latest
   }
+  let inputs = 0
+  for (const input of inputsOf(traffic, new Answers(traffic), asked)) {
+    now = input.received
+    run.input(input)
+    // lets the journal write: nothing waits for a disk on this path
+    if (++inputs % 256 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  if (run.session.counters.values.gaps > 0) throw new Error(`"${traffic.name}" did not stay live`)
   await run.end('stopped')
   return windows
 }

@@ -7,10 +7,12 @@
  * Argument: ExchangeOptions as JSON. Tells its parent ExchangeNews.
  */
 import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Event, loadTraffic, repeatTraffic, SYMBOL, type Traffic } from './traffic.ts'
+import { Truth } from './truth.ts'
 
 export interface ExchangeOptions {
   readonly recording: string
@@ -20,6 +22,10 @@ export interface ExchangeOptions {
   readonly eventsMax: number
   /** 0: as fast as the client takes them. Else the recorded pace times this. */
   readonly speed: number
+  /** Events a second, evenly; instead of a speed. */
+  readonly rate?: number
+  /** Where to leave when each event was sent, as JSON: [final id, milliseconds since the epoch][]. */
+  readonly sentFile?: string
 }
 
 /** Times are milliseconds since the epoch. */
@@ -35,6 +41,11 @@ export type ExchangeNews =
 
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 const CHUNK_BYTES = 64 * 1024
+/**
+ * Of a recording, by its events: so far the price stays within the reach of one snapshot. Audits follow the price by
+ * the clock, and here hours of market go by in seconds.
+ */
+const CALM_SHARE = 0.66
 const FIN_TEXT = 0x81
 const PONG = Buffer.from([0x8a, 0])
 const CLOSE = Buffer.from([0x88, 0])
@@ -63,9 +74,14 @@ function frame(payload: Buffer): Buffer {
   return Buffer.concat([head, payload])
 }
 
+interface Chunk {
+  readonly bytes: Buffer
+  readonly events: number
+}
+
 /** Whole frames together, in writes of about 64 KiB. */
-function chunksOf(events: readonly Event[]): Buffer[] {
-  const chunks: Buffer[] = []
+function chunksOf(events: readonly Event[]): Chunk[] {
+  const chunks: Chunk[] = []
   let parts: Buffer[] = []
   let bytes = 0
   for (const { payload } of events) {
@@ -73,11 +89,11 @@ function chunksOf(events: readonly Event[]): Buffer[] {
     parts.push(encoded)
     bytes += encoded.length
     if (bytes < CHUNK_BYTES) continue
-    chunks.push(Buffer.concat(parts))
+    chunks.push({ bytes: Buffer.concat(parts), events: parts.length })
     parts = []
     bytes = 0
   }
-  if (parts.length > 0) chunks.push(Buffer.concat(parts))
+  if (parts.length > 0) chunks.push({ bytes: Buffer.concat(parts), events: parts.length })
   return chunks
 }
 
@@ -124,65 +140,100 @@ function listing(): string {
   return JSON.stringify({ timezone: 'UTC', serverTime: Date.now(), rateLimits, exchangeFilters: [], symbols })
 }
 
-/** Sends the events to one client: the first at once, the others when the snapshot has been asked for. */
+/**
+ * Sends the events to one client: the first at once, the others when the snapshot has been asked for; a flood also
+ * waits for the parent's word, so that it can take the client's measure before.
+ */
 class Delivery {
   readonly #socket: Duplex
   readonly #events: readonly Event[]
-  readonly #chunks: readonly Buffer[]
-  readonly #speed: number
+  readonly #chunks: readonly Chunk[]
+  readonly #options: ExchangeOptions
+  readonly #sentAt: [id: number, at: number][] = []
   #begun = false
+  /** Events sent. */
+  #sent = 1
+  #snapshots = 0
 
-  constructor(socket: Duplex, traffic: Traffic, chunks: readonly Buffer[], speed: number) {
+  constructor(socket: Duplex, traffic: Traffic, chunks: readonly Chunk[], options: ExchangeOptions) {
     this.#socket = socket
     this.#events = traffic.events
     this.#chunks = chunks
-    this.#speed = speed
+    this.#options = options
     socket.write(frame(traffic.events[0].payload))
-    if (speed > 0) this.begin()
+    if (options.speed > 0) this.begin()
   }
 
   begin(): void {
     if (this.#begun) return
     this.#begun = true
     tell({ news: 'flowing', at: now() })
-    if (this.#speed === 0) this.#flood(0)
-    else this.#pace(1, now())
+    if (this.#options.speed > 0 || this.#options.rate !== undefined) this.#pace(now())
+    else this.#flood(0)
+  }
+
+  /** Every event counts: the first join gets the snapshot with which the traffic begins, all later ones the true book. */
+  snapshot(first: Buffer, truth: Truth): Buffer {
+    return this.#snapshots++ === 0 ? first : truth.after(this.#sent)
   }
 
   #flood(from: number): void {
     for (let i = from; i < this.#chunks.length; i++) {
-      if (this.#socket.write(this.#chunks[i])) continue
+      const { bytes, events } = this.#chunks[i]
+      this.#sent += events
+      if (this.#socket.write(bytes)) continue
       this.#socket.once('drain', () => this.#flood(i + 1))
       return
     }
     this.#socket.write(PONG, () => tell({ news: 'sent', at: now() }))
   }
 
-  #pace(next: number, startedAt: number): void {
-    let i = next
-    const dueAt = () => (this.#events[i].received - this.#events[0].received) / 1000 / this.#speed + startedAt
-    for (; i < this.#events.length && dueAt() <= now(); i++)
-      this.#socket.write(frame(this.#events[i].payload))
-    if (i === this.#events.length) tell({ news: 'sent', at: now() })
-    else if (!this.#socket.destroyed) setTimeout(() => this.#pace(i, startedAt), Math.max(1, dueAt() - now()))
+  #pace(startedAt: number): void {
+    const events = this.#events
+    const { speed, rate, sentFile } = this.#options
+    const dueAt = () =>
+      rate === undefined
+        ? (events[this.#sent].received - events[0].received) / 1000 / speed + startedAt
+        : (this.#sent / rate) * 1000 + startedAt
+    for (; this.#sent < events.length && dueAt() <= now(); this.#sent++) {
+      const { payload, depth } = events[this.#sent]
+      if (sentFile !== undefined) this.#sentAt.push([depth.u, now()])
+      this.#socket.write(frame(payload))
+    }
+    if (this.#sent < events.length) {
+      if (!this.#socket.destroyed) setTimeout(() => this.#pace(startedAt), Math.max(1, dueAt() - now()))
+      return
+    }
+    if (sentFile !== undefined) writeFileSync(sentFile, JSON.stringify(this.#sentAt))
+    tell({ news: 'sent', at: now() })
   }
 }
 
 async function main(): Promise<void> {
   const options = JSON.parse(process.argv[2]) as ExchangeOptions
   const loaded = (await loadTraffic(options.recording))[options.profile]
-  const whole = repeatTraffic(loaded, options.passes)
+  const calm = { ...loaded, events: loaded.events.slice(0, Math.floor(loaded.events.length * CALM_SHARE)) }
+  const whole = repeatTraffic(calm, options.passes)
   const traffic = { ...whole, events: whole.events.slice(0, options.eventsMax || undefined) }
-  const chunks = options.speed === 0 ? chunksOf(traffic.events.slice(1)) : []
+  const isFlood = options.speed === 0 && options.rate === undefined
+  const chunks = isFlood ? chunksOf(traffic.events.slice(1)) : []
   const info = listing()
+  const truth = new Truth(traffic)
   let delivery: Delivery | undefined
+
+  process.on('message', (word) => {
+    if (word === 'flood') delivery?.begin()
+  })
 
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     response.setHeader('x-mbx-used-weight-1m', '1')
     response.setHeader('content-type', 'application/json')
     if (request.url?.startsWith('/fapi/v1/depth') === true) {
       tell({ news: 'asked', at: now() })
-      response.end(traffic.snapshot, () => delivery?.begin())
+      const body = delivery?.snapshot(traffic.snapshot, truth) ?? traffic.snapshot
+      response.end(body, () => {
+        if (!isFlood) delivery?.begin()
+      })
     } else if (request.url?.startsWith('/fapi/v1/exchangeInfo') === true) response.end(info)
     else response.end(`{"serverTime":${Date.now()}}`)
   })
@@ -198,7 +249,7 @@ async function main(): Promise<void> {
     })
     socket.on('error', () => socket.destroy()) // the client is gone: what it missed is its parent's to notice
     tell({ news: 'connected', at: now() })
-    delivery = new Delivery(socket, traffic, chunks, options.speed)
+    delivery = new Delivery(socket, traffic, chunks, options)
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const { port } = server.address() as AddressInfo

@@ -2,18 +2,14 @@
 import { Book } from '../../capture/book/mod.ts'
 import { exchangeByName, Message, Snapshot } from '../../capture/exchange/mod.ts'
 import { RowStager } from '../../capture/record/rows.ts'
-import { type Effects, type RowSink, Session, type SnapshotRequest } from '../../capture/session/mod.ts'
+import { type Effects, type FetchRequest, type RowSink, Session } from '../../capture/session/mod.ts'
+import { NO_REQUESTS } from '../support/session.ts'
+import { Answers, CONFIG, inputsOf } from './drive.ts'
 import { measure, type Sample, type Subject } from './measure.ts'
 import { decode, LEVELS, ObviousBook, ObviousCapture } from './obvious.ts'
 import { SYMBOL, type Traffic } from './traffic.ts'
 
 const exchange = exchangeByName('BinanceUsdm')
-const CONFIG = {
-  exchange: 'BinanceUsdm',
-  symbol: SYMBOL,
-  streams: ['books' as const, 'depth' as const],
-  bookLevels: LEVELS,
-}
 
 /** Takes rows as the live process does: it counts them. */
 class CountingRows implements RowSink {
@@ -35,11 +31,15 @@ export interface HotResult {
   readonly events: number
   readonly levelsAnEvent: number
   readonly bytesAnEvent: number
-  /** Bytes to guarded book, over all events. */
+  /** Bytes to book with all guards on, over all events. */
   readonly whole: Sample
+  /** Audits among them. */
+  readonly audits: number
   /** From here on over the first `slice` events, ours and the baseline alike. */
   readonly slice: number
   readonly guarded: Sample
+  /** Without ticks: no clock, no silence, no audit; the chain and the checks of each event alone. */
+  readonly bare: Sample
   /** With rows of books and depth staged in columns. */
   readonly staged: Sample
   readonly obvious: Sample
@@ -49,37 +49,37 @@ export interface HotResult {
   readonly obviousBook: Sample
 }
 
-/** Runs a session over the events: opens, joins with the snapshot, follows. Throws where the book is not live. */
-export function runSession(traffic: Traffic, rows: RowSink): void {
+/**
+ * Runs a session over the events: opens, joins with the snapshot, follows; with `answers` all guards are on. Gives
+ * the number of audits. Throws where the book did not stay live or an audit was not clean.
+ */
+export function runSession(traffic: Traffic, rows: RowSink, answers: Answers | undefined): number {
   const session = new Session(CONFIG, exchange)
-  let request: SnapshotRequest | undefined
+  let request: FetchRequest | undefined
+  const asked = () => {
+    const latest = request
+    request = undefined
+    return latest
+  }
   const effects: Effects = {
+    ...NO_REQUESTS,
     rows,
-    fetch: (asked) => {
-      request = asked
+    fetch: (wanted) => {
+      request = wanted
     },
-    reconnect: () => {},
     halt: (reason, message) => {
       throw new Error(`${reason}: ${message}`)
     },
   }
-  const start = traffic.events[0].received
-  session.openWindow(0, start, effects)
-  session.step({ kind: 'opened', received: start, connection: 1, route: 'public' }, effects)
-  for (const { received, payload } of traffic.events) {
-    session.step({ kind: 'message', received, connection: 1, payload }, effects)
-    if (request === undefined) continue
-    const { id } = request
-    request = undefined
-    const body = traffic.snapshot
-    session.step(
-      { kind: 'response', received, request: id, status: 200, usedWeight: 20, retryAt: 0, error: '', body },
-      effects,
+  session.openWindow(0, traffic.events[0].received, effects)
+  for (const input of inputsOf(traffic, answers, asked)) session.step(input, effects)
+  const { gaps, audits_clean, audits_void } = session.counters.values
+  if (session.book.state !== 'live' || gaps > 0 || audits_void > 0) {
+    throw new Error(
+      `the traffic "${traffic.name}" did not stay live: ${session.book.lastGap || 'an audit came to nothing'}`,
     )
   }
-  if (session.book.state !== 'live' || session.counters.values.gaps > 0) {
-    throw new Error(`the traffic "${traffic.name}" did not stay live: ${session.book.lastGap}`)
-  }
+  return audits_clean
 }
 
 /**
@@ -94,10 +94,13 @@ export function measureHot(
 ): HotResult {
   const { events } = traffic
   const part = { ...traffic, events: events.slice(0, slice) }
-  const [whole, guarded, staged, obvious, decoded, obviousDecode, book, obviousBook] = measure([
-    { repeats, run: () => countRows(traffic) },
-    { repeats, run: () => countRows(part) },
-    { repeats, run: () => stageRows(part) },
+  const answers = new Answers(traffic)
+  const audits = runSession(traffic, new CountingRows(), answers)
+  const [whole, guarded, bare, staged, obvious, decoded, obviousDecode, book, obviousBook] = measure([
+    { repeats, run: () => countRows(traffic, answers) },
+    { repeats, run: () => countRows(part, answers) },
+    { repeats, run: () => countRows(part, undefined) },
+    { repeats, run: () => stageRows(part, answers) },
     { repeats: repeatsObvious, run: () => obviousWay(part) },
     { repeats, run: () => decodeAll(part) },
     { repeats: repeatsObvious, run: () => decodeObviously(part) },
@@ -111,8 +114,10 @@ export function measureHot(
     levelsAnEvent: levels / events.length,
     bytesAnEvent: bytes / events.length,
     whole,
+    audits,
     slice: part.events.length,
     guarded,
+    bare,
     staged,
     obvious,
     decode: decoded,
@@ -122,11 +127,11 @@ export function measureHot(
   }
 }
 
-function countRows(traffic: Traffic): number {
+function countRows(traffic: Traffic, answers: Answers | undefined): number {
   const counting = new CountingRows()
-  runSession(traffic, counting)
-  // a row of books and one of depth an event, and the snapshot's
-  const expected = traffic.events.length * 2 + 1
+  const audits = runSession(traffic, counting, answers)
+  // a row of books and one of depth an event, the snapshot's, and the book after each audit
+  const expected = traffic.events.length * 2 + 1 + audits
   if (counting.rows !== expected) throw new Error(`${counting.rows} rows instead of ${expected}`)
   return traffic.events.length
 }
@@ -134,8 +139,8 @@ function countRows(traffic: Traffic): number {
 /** The recorder's share: rows staged in columns and handed over as Arrow, without the Parquet encoder. */
 const stager = new RowStager('bench', LEVELS, () => {})
 
-function stageRows(traffic: Traffic): number {
-  runSession(traffic, stager)
+function stageRows(traffic: Traffic, answers: Answers): number {
+  runSession(traffic, stager, answers)
   return traffic.events.length
 }
 

@@ -35,7 +35,7 @@ export async function measureMemory(recording: string, withFlush: boolean): Prom
   const exchange = await Exchange.start({
     recording,
     profile: 'merged',
-    passes: 3,
+    passes: 5,
     eventsMax: 0,
     speed: SPEED,
   })

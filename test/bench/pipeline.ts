@@ -68,9 +68,11 @@ async function floodCapture(exchange: Exchange): Promise<Pass> {
   exchange.forget()
   const { endpoints, lastId, events } = exchange.ready
   const capture = await CaptureProcess.start(endpoints, makeTemporary(), ROTATION_SECONDS)
-  const began = await exchange.when('flowing')
+  await capture.lives(exchange.when('asked'))
   const before = await capture.usage()
-  await exchange.when('sent')
+  exchange.flood()
+  const began = await capture.lives(exchange.when('flowing'))
+  await capture.lives(exchange.when('sent'))
   await capture.until('/status', 20, (_status, body) => body.includes(`"lastId":"${lastId}"`))
   capture.child.kill('SIGTERM')
   const { usage, endedAt } = await capture.end()
@@ -84,8 +86,10 @@ async function floodObvious(exchange: Exchange): Promise<Pass> {
   const { endpoints, lastId, events } = exchange.ready
   const dir = makeTemporary()
   const capture = new Measured([OBVIOUS_MAIN, endpoints, lastId, join(dir, 'out.parquet')], dir)
-  const began = await exchange.when('flowing')
+  await capture.lives(exchange.when('asked'))
   const before = await capture.usage()
+  exchange.flood()
+  const began = await capture.lives(exchange.when('flowing'))
   const { usage, endedAt } = await capture.end()
   return passOf(events, endedAt - began, usage.cpuUs - before.cpuUs, usage.rssPeakBytes)
 }

@@ -82,6 +82,11 @@ export class Exchange {
     }
   }
 
+  /** Lets a flood begin, for a client that has asked for its snapshot. */
+  flood(): void {
+    this.#child.send('flood')
+  }
+
   async stop(): Promise<void> {
     const gone = once(this.#child, 'exit')
     this.#child.disconnect()
@@ -125,7 +130,17 @@ export class Measured {
     }
     this.child.on('message', listen)
     this.child.send('usage')
-    return promise
+    return this.lives(promise)
+  }
+
+  /** Waits for something that needs this process. Throws, with what it said, where it ends before. */
+  async lives<T>(promise: Promise<T>): Promise<T> {
+    const gone = this.#ended.then(async (code) => {
+      await this.end()
+      throw new Error(`a measured process ended with ${code}, too early`)
+    })
+    gone.catch(() => undefined) // later on it ends as it should
+    return await Promise.race([promise, gone])
   }
 
   /** Waits for its end; gives its last usage and when it ended. Throws where it did not end with 0. */
@@ -181,18 +196,23 @@ export class CaptureProcess extends Measured {
     test: (status: number, body: string) => boolean,
   ): Promise<number> {
     const deadline = Date.now() + PROCESS_MS_MAX
-    while (Date.now() < deadline) {
+    for (; Date.now() < deadline; await pause(everyMs)) {
       try {
         const response = await fetch(this.base + path)
         if (test(response.status, await response.text())) return performance.timeOrigin + performance.now()
       } catch (error) {
-        // not listening yet, or no more: its end tells which
-        if (this.child.exitCode !== null) throw error
+        // not listening yet, or no more: its end tells which, and why
+        if (this.child.exitCode === null) continue
+        await this.end()
+        throw error
       }
-      await new Promise((resolve) => setTimeout(resolve, everyMs))
     }
     throw new Error(`${path} of the capture did not become what was waited for`)
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 async function freePort(): Promise<number> {

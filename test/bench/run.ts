@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { VERSION } from '../../capture/version.ts'
 import { type BytesResult, measureBytes } from './bytes.ts'
 import { type HotResult, measureHot } from './hot.ts'
+import { type LatencyResult, measureLatency } from './latency.ts'
 import { type MemoryResult, measureMemory } from './memory.ts'
 import { measurePipeline, type PipelineResult } from './pipeline.ts'
 import { makeTemporary } from './processes.ts'
@@ -25,8 +26,26 @@ const EXIT_WRONG_CALL = 2
 const BUSY = RECORDINGS[1]
 
 const SIZES = {
-  full: { slice: 1500, repeats: 9, repeatsObvious: 3, floods: 3, passes: 8, eventsObvious: 1500, starts: 5 },
-  quick: { slice: 400, repeats: 5, repeatsObvious: 1, floods: 1, passes: 3, eventsObvious: 800, starts: 3 },
+  full: {
+    slice: 1500,
+    repeats: 9,
+    repeatsObvious: 3,
+    floods: 3,
+    passes: 12,
+    eventsObvious: 1500,
+    starts: 5,
+    latencySeconds: 32,
+  },
+  quick: {
+    slice: 400,
+    repeats: 5,
+    repeatsObvious: 1,
+    floods: 1,
+    passes: 5,
+    eventsObvious: 800,
+    starts: 3,
+    latencySeconds: 14,
+  },
 } as const
 
 export interface Goal {
@@ -43,6 +62,7 @@ export interface Results {
   readonly quick: boolean
   readonly hot: readonly HotResult[]
   readonly pipeline: readonly PipelineResult[]
+  readonly latency: LatencyResult
   readonly startup: readonly { readonly name: string; readonly result: StartupResult }[]
   readonly memory: MemoryResult
   readonly bytes: readonly BytesResult[]
@@ -108,11 +128,12 @@ async function measureAll(quick: boolean): Promise<Results> {
     }
     return results
   })
+  const latency = await part('socket to journal', () => measureLatency(BUSY, sizes.latencySeconds))
   const startup = await part('start to first row', () => measureStarts(sizes.starts, quick))
   const memory = await part('resident memory', () => measureMemory(BUSY, !quick))
   const seconds = (performance.now() - started) / 1000
   const goals = goalsOf(hot, startup[0].result, memory)
-  return { machine, quick, hot, pipeline, startup, memory, bytes, goals, seconds }
+  return { machine, quick, hot, pipeline, latency, startup, memory, bytes, goals, seconds }
 }
 
 /** As it is, and with Node's compile cache warm (its first start fills it). */

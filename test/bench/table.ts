@@ -1,5 +1,6 @@
 /** The results as a person reads them. */
 
+import type { Quantiles } from './latency.ts'
 import type { Sample } from './measure.ts'
 import type { Goal, Results } from './run.ts'
 
@@ -9,6 +10,7 @@ const MB = 1e6
 const number = (value: number): string => (value >= 100 ? whole.format(value) : value.toPrecision(3))
 const spread = ({ median, min, max }: Sample): string => `${number(median)} (${number(min)}-${number(max)})`
 const rate = (cpuUs: number): string => whole.format(1e6 / cpuUs)
+const percent = (share: number): string => `${share < 0 ? '' : '+'}${(share * 100).toFixed(0)}%`
 const times = (slow: number, fast: number): string => `${number(slow / fast)}x`
 
 /** Columns as wide as their widest cell; the first one to the left, the others to the right. */
@@ -31,6 +33,7 @@ export function render(results: Results): string {
     'Recorded BTCUSDT; medians (min-max); "obvious": JSON.parse, a Map a side sorted on each event, an object a row.',
     ...hotLines(results),
     ...pipelineLines(results),
+    ...latencyLines(results),
     ...startupLines(results),
     ...memoryLines(results),
     ...bytesLines(results),
@@ -43,7 +46,7 @@ export function render(results: Results): string {
 
 function hotLines({ hot }: Results): string[] {
   return [
-    '\nBytes to guarded book, one core (CPU us an event; ratios over the same events)',
+    '\nBytes to book with all guards on, one core (CPU us an event; ratios over the same events)',
     ...table([
       [
         'traffic',
@@ -54,6 +57,7 @@ function hotLines({ hot }: Results): string[] {
         'us, slice',
         'obvious',
         'ratio',
+        'guards',
         'decode',
         'book',
       ],
@@ -66,10 +70,12 @@ function hotLines({ hot }: Results): string[] {
         spread(one.guarded),
         spread(one.obvious),
         times(one.obvious.median, one.guarded.median),
+        percent(one.guarded.median / one.bare.median - 1),
         `${number(one.decode.median)} ${times(one.obviousDecode.median, one.decode.median)}`,
         `${number(one.book.median)} ${times(one.obviousBook.median, one.book.median)}`,
       ]),
     ]),
+    `guards: what clock, silence and audits add to chain and checks, at an audit each 30 s (20 times the usual; ${hot.map(({ audits }) => audits).join(', ')} audits)`,
     `with rows staged in columns (the recorder's share): ${hot.map(({ traffic, staged, obvious }) => `${traffic} ${number(staged.median)} us, ${times(obvious.median, staged.median)}`).join('; ')}`,
   ]
 }
@@ -100,6 +106,27 @@ function pipelineLines({ pipeline }: Results): string[] {
       ({ traffic, ours, obvious }) =>
         `${traffic}: ${times(ours.rate.median, obvious.rate.median)} events/s, ${times(obvious.cpuUs.median, ours.cpuUs.median)} less CPU`,
     ),
+  ]
+}
+
+function latencyLines({ latency }: Results): string[] {
+  const { events, rate, receive, journal, atRotation, elsewhere, rotations } = latency
+  const line = (name: string, { p50, p99, max }: Quantiles) => [
+    name,
+    number(p50),
+    number(p99),
+    ...(max === undefined ? [] : [number(max)]),
+  ]
+  return [
+    `\nLatency at ${whole.format(rate)} events/s through one process (ms; ${whole.format(events)} events, windows of ${latency.rotationSeconds} s)`,
+    ...table([
+      ['', 'p50', 'p99', 'largest'],
+      line('sent to received', receive),
+      [...line('received to journal, at most', journal), ''],
+      line(`  in the 2 s after a rotation (${rotations})`, atRotation),
+      line('  elsewhere', elsewhere),
+    ]),
+    'sent to received: above the quickest event of its window, because the clocks of two processes are 1 ms apart',
   ]
 }
 

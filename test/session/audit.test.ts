@@ -341,6 +341,15 @@ describe('maintained depth', () => {
       .event(100, 105, 1, [])
       .snapshot(103, side(5000, -1, 1000), side(6000, 1, 1000))
 
+  it('a side that loses half of its reach so asks for an audit, without the mid having moved', () => {
+    const dense = (step: number): Level[] =>
+      Array.from({ length: 1200 }, (_, i) => [(5000 - i * step).toFixed(2), '1'] as const)
+    const drive = full().event(105, 110, 1, dense(0.5)).tick()
+    assert.equal(drive.asked('join'), 1, 'bids down to 4500 of 4001')
+    drive.event(110, 115, 1, dense(0.2)).tick()
+    assert.equal(drive.asked('join'), 2, 'bids down to 4800')
+  })
+
   it('the book is cut to the best 1000 a side and the reach follows', () => {
     const drive = full().event(105, 110, 1, side(5002, -1, 2))
     const { bids } = drive.session.book.live.book
