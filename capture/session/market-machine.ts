@@ -75,6 +75,10 @@ export class MarketMachine {
     // ids tell whether anything was lost between the two
     if (this.#takeOver.candidate !== 0) return this.#changeOver(received, effects)
     this.#takeOver.failed(received)
+    // prices that do not come are noticed sooner; trades alone may be rare, or the symbol is gone
+    if (this.marks === undefined && this.#lastTradeAt < this.#openedAt) {
+      effects.checkListing('a connection ended on which no trade came')
+    }
     this.connection = 0
     this.gap('reconnect', reason, effects)
     this.#silence.rest(effects)

@@ -92,6 +92,12 @@ describe('silence of trades', () => {
     assert.equal(drive.out.of('trades').at(-1)?.values['gapBefore'], true)
   })
 
+  it('a connection that ends without a trade has the listing asked for, one that brought some does not', () => {
+    const only = () => new Drive({ ...TRADES, streams: ['trades'] }).open(2, 'market')
+    assert.deepEqual(only().trade(4).close(2).out.listingChecks, [])
+    assert.equal(only().close(2).out.listingChecks.length, 1)
+  })
+
   it('a later id and the trade comes: nothing was wrong', () => {
     const drive = questioned().lastTrade(6, 1).leap(1.5).trade(6).leap(4)
     assert.deepEqual(drive.tradeIds, [4n, 5n, 6n])
