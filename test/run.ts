@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 import { runTests, testFiles } from './support/suite.ts'
 
 /** Folders without tests of their own. */
-const NO_TESTS = ['support', 'bench', 'readers', 'demo']
+const NO_TESTS = ['support', 'bench', 'readers', 'demo', 'mutations']
 
 const named = process.argv.slice(2)
 const all = readdirSync(import.meta.dirname, { withFileTypes: true })

@@ -1,6 +1,7 @@
 import type { FetchRank } from '../session/mod.ts'
 import type { Clock } from './clock.ts'
 import type { RestResult } from './rest.ts'
+import { RETRY_AFTER_MS_MAX } from './transport.ts'
 
 /**
  * How much of the address's weight a request of this rank may find used, itself included. The clock is never
@@ -17,9 +18,6 @@ const MINUTE_MARGIN_MS = 1_000
 /** Pauses where the exchange names none: a ban (418) lasts at least two minutes. */
 const PAUSE_LIMITED_MS = 60_000
 const PAUSE_BANNED_MS = 120_000
-/** The longest ban that the exchange documents. A wrong header must not stop a capture for ever. */
-const PAUSE_MS_MAX = 3 * 24 * 3_600_000
-
 /** Why a request may not be sent now, and for how long not. */
 export interface Refusal {
   readonly why: 'weight' | 'rate_limited'
@@ -145,7 +143,7 @@ export class Budget {
 
   /** Sends nothing for so long. A pause never shortens one that holds: then it returns false. */
   #pause(ms: number): boolean {
-    const bounded = Math.min(ms, PAUSE_MS_MAX)
+    const bounded = Math.min(ms, RETRY_AFTER_MS_MAX)
     if (bounded <= this.pausedMs) return false
     this.#pausedUntilUs = this.#options.clock.monotonicUs() + bounded * 1000
     return true

@@ -101,6 +101,8 @@ export class Connection {
         this.#events.opened(this)
       },
       message: (payload) => {
+        // whoever sends is there, whether or not it answers pings
+        this.#awaitsPong = false
         if (this.isOpen) this.#events.message(this, payload)
       },
       pong: () => {

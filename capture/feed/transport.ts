@@ -42,12 +42,14 @@ export interface HttpAnswer {
 /** A GET. Rejects where no answer comes; an abort ends it, and the body with it. Follows no redirect. */
 export type Http = (url: string, signal: AbortSignal) => Promise<HttpAnswer>
 
+/** The longest ban that the exchange documents. A wrong header must not stop a capture for ever. */
+export const RETRY_AFTER_MS_MAX = 3 * 24 * 3_600_000
+
 /** Milliseconds that a `Retry-After` header asks for (seconds or a date); 0 where absent or unreadable. */
 export function retryAfterMs(header: string | null | undefined, wallMs: number): number {
   const text = header?.trim() ?? ''
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000
-  const date = text === '' ? Number.NaN : Date.parse(text)
-  return Number.isNaN(date) ? 0 : Math.max(0, date - wallMs)
+  const asked = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - wallMs
+  return Number.isNaN(asked) ? 0 : Math.min(RETRY_AFTER_MS_MAX, Math.max(0, asked))
 }
 
 const REASON_LENGTH_MAX = 200

@@ -4,6 +4,7 @@ import {
   type JournalError,
   type JournalFs,
   type JournalTimer,
+  QUEUED_BYTES_MAX,
   SEGMENT_FORMAT,
   type SegmentHeader,
   SegmentWriter,
@@ -13,6 +14,8 @@ import { VERSION } from '../version.ts'
 
 /** A step of the wall clock beyond this is followed: forward by the next segment, back by the next run. */
 const CLOCK_STEP_US = 250_000
+/** So much may wait in a new segment, however much waits in those before it: its checkpoint must fit. */
+const QUEUED_BYTES_LEAST = 4 * 1024 * 1024
 /** Of so many messages one is timed on its way from the socket to the journal. */
 const TIMED_OF_MESSAGES = 16
 
@@ -187,6 +190,8 @@ export class Run {
       header,
       checkpoint: this.session.encode(),
       after: this.#sealed,
+      // what earlier segments still hold waits for the same disk
+      queuedBytesMax: Math.max(QUEUED_BYTES_LEAST, QUEUED_BYTES_MAX - this.queuedBytes),
       onFull: () => this.#onFull(),
       onError: (error) => {
         this.#ended = true

@@ -110,18 +110,30 @@ export function waitingWindows(usage: SpoolUsage, keeper: RunKeeper): number {
 export function isReady(streams: readonly Stream[], keeper: RunKeeper): boolean {
   const { session, pause } = keeper
   if (session === undefined || pause !== undefined) return false
-  const hasBook = streams.includes('books') || streams.includes('depth')
-  return hasBook
+  return hasBook(streams)
     ? session.book.state === 'live'
     : streams.every((stream) => session.streamState(stream) === 'flowing')
 }
 
-function stateOf({ keeper, ending }: StatusSources): Pick<CaptureStatus, 'state' | 'since' | 'reason'> {
+function hasBook(streams: readonly Stream[]): boolean {
+  return streams.includes('books') || streams.includes('depth')
+}
+
+function stateOf({
+  config,
+  keeper,
+  ending,
+}: StatusSources): Pick<CaptureStatus, 'state' | 'since' | 'reason'> {
   const { pause, session } = keeper
   if (pause !== undefined && !ending) {
     return { state: 'paused', since: formatTimeUs(pause.since), reason: pause.reason }
   }
   const { book } = session ?? {}
+  const { streams } = config
+  if (!hasBook(streams) && !ending) {
+    const since = Math.max(0, ...streams.map((stream) => keeper.since.since(stream)))
+    return { state: isReady(streams, keeper) ? 'live' : 'connecting', since: timeOrEmpty(since), reason: '' }
+  }
   return {
     state: ending ? 'ending' : (book?.state ?? 'connecting'),
     since: timeOrEmpty(book?.since ?? 0),

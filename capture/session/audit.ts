@@ -110,6 +110,11 @@ export class Audit {
     return book.fault() === undefined ? book : 'void'
   }
 
+  /** The snapshot that waited in vain for the book, if it is ahead of it. */
+  ahead(cursor: bigint): Snapshot | undefined {
+    return this.#snapshot !== undefined && this.#snapshot.id > cursor ? this.#snapshot : undefined
+  }
+
   /** The book was right; the next one is due after `everyUs`. `short`: its horizon is too short all the same. */
   done(received: number, everyUs: number, short: boolean): void {
     this.#end()

@@ -136,6 +136,11 @@ export class BookQuestions {
     const audited = this.audit.replay(this.#live.book.id, received, levelsMaintained)
     if (audited === 'waiting') return undefined
     if (audited === 'void') {
+      const ahead = this.audit.ahead(this.#live.book.id)
+      // it shows a change that ten seconds have not brought: the same doubt as of a silence
+      if (ahead !== undefined && differenceOf(this.#live.book, bookOf(ahead)) !== undefined) {
+        this.silence.doubt(received)
+      }
       this.#auditFailed(received)
       return undefined
     }

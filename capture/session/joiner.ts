@@ -93,10 +93,7 @@ export class Joiner {
   match(lastRow: bigint, received: number): Match | 'waits' | 'too_old' | 'ahead' {
     const { snapshot } = this
     if (snapshot === undefined) return 'waits'
-    if (snapshot.id < lastRow && this.#earlier < EARLIER_MAX) {
-      this.#earlier++
-      return 'too_old'
-    }
+    if (snapshot.id < lastRow && !this.#countsAnew(lastRow)) return 'too_old'
     // an event that ends at the last row was its own
     const start = this.#buffer.firstNotBelow(snapshot.id === lastRow ? lastRow + 1n : snapshot.id)
     if (start === this.#buffer.length) {
@@ -105,6 +102,14 @@ export class Joiner {
     }
     if (!meets(this.#buffer.at(start).event, snapshot.id)) return 'too_old'
     return { snapshot, events: this.#buffer.take().slice(start) }
+  }
+
+  /** Do the exchange's ids begin anew? Only if events say nothing else, and snapshots say so again and again. */
+  #countsAnew(lastRow: bigint): boolean {
+    const newest = this.#buffer.all().at(-1)
+    if (newest !== undefined && newest.event.finalId >= lastRow) return false
+    this.#earlier++
+    return this.#earlier > EARLIER_MAX
   }
 
   dropSnapshot(): void {

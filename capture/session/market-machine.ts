@@ -148,7 +148,12 @@ export class MarketMachine {
   }
 
   /** The exchange does not trade the symbol: silence means nothing until it does. */
-  pause(detail: string, effects: Effects): void {
+  pause(detail: string, received: number, effects: Effects): void {
+    const { candidate } = this.#takeOver
+    if (candidate !== 0) {
+      effects.closeOne(candidate, 'nothing is taken while the symbol does not trade')
+      this.#failTakeOver(received)
+    }
     this.gap('not_trading', detail, effects)
     this.#silence.rest(effects)
     this.marks?.rest()

@@ -274,7 +274,7 @@ export class Session {
     this.#trades = false
     const detail = `the exchange says ${this.#listing}`
     this.book.pause(detail, received, effects)
-    if (!this.over) this.market.pause(detail, effects)
+    if (!this.over) this.market.pause(detail, received, effects)
   }
 
   /** Ends everything: what the process would write from here on cannot be trusted. */

@@ -97,6 +97,11 @@ export class TradeStream {
     if (this.coverage.open) return true
     // an answer from the past: coverage does not begin below what was published
     if (expected.id < this.lastId) return false
+    // the last one was published: coverage had only ended for another reason
+    if (expected.id === this.lastId) {
+      this.coverage.start(expected.id, from, connection)
+      return false
+    }
     const tradedAt = expected.time * 1000 + this.#shared.clock.offset
     if (tradedAt > openedAt + YOUNGER_US) return true
     this.lastId = expected.id

@@ -62,8 +62,8 @@ const CLAIMS: readonly Claim[] = [
   [
     'rate_limited',
     'never more than … days',
-    `${FEED}/budget.ts`,
-    'PAUSE_MS_MAX',
+    `${FEED}/transport.ts`,
+    'RETRY_AFTER_MS_MAX',
     (ms) => plain(ms / 86_400_000),
   ],
   ['disk_full', 'file system is … full', 'capture/process/room.ts', 'DISK_MARK', percent],

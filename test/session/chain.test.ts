@@ -120,6 +120,11 @@ describe('join', () => {
 })
 
 describe('chain', () => {
+  it('gap: an event without an id of its own', () => {
+    const drive = new Drive().live().depth({ U: 110, u: 110, pu: 110 })
+    assert.equal(drive.session.book.lastGap, 'sequence')
+  })
+
   it('gap: a missing pu discards the book and records the gap', () => {
     const drive = new Drive().live().depth({ U: 121, u: 125, pu: 120, b: [['100', '9']] })
     assert.equal(drive.session.book.state, 'buffering')

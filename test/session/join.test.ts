@@ -110,6 +110,14 @@ describe('no id is published twice', () => {
     assert.equal(drive.out.of('books').at(-1)?.values['gapBefore'], true)
   })
 
+  it('while events lie beyond the last row, no number of snapshots from before it is believed', () => {
+    const drive = new Drive().live().close(1).open(2).event(100, 106, 2).event(106, 125, 2)
+    for (let i = 0; i < 6; i++) {
+      drive.answer(drive.request('join').id, 103)
+      assert.deepEqual([drive.state, drive.bookIds], ['buffering', [105n, 110n]])
+    }
+  })
+
   it('three in a row: the exchange counts anew, and the fourth is taken', () => {
     const drive = new Drive().live().close(1).open(2).event(1, 5, 2)
     for (let i = 0; i < 3; i++) {

@@ -98,6 +98,18 @@ describe('silence of trades', () => {
     assert.equal(only().close(2).out.listingChecks.length, 1)
   })
 
+  it('the last trade was published before our own stall: coverage goes on from it, no socket reconnects', () => {
+    const drive = new Drive(TRADES).open(2, 'market').trade(5)
+    drive.input({ kind: 'overload', stalledMs: 3000, what: 'loop' }).leap(60.1)
+    drive.sent(drive.request('audit', 'last_trade').id, 0).lastTrade(5, 1).leap(2.1)
+    assert.deepEqual(drive.out.reconnects, [])
+    drive.trade(6).stop()
+    assert.deepEqual(
+      drive.out.coverageTexts().filter((text) => text.startsWith('trades')),
+      ['trades proven 4:5..5 rows 1 overload', 'trades proven 5:6..6 rows 1 stopped'],
+    )
+  })
+
   it('a later id and the trade comes: nothing was wrong', () => {
     const drive = questioned().lastTrade(6, 1).leap(1.5).trade(6).leap(4)
     assert.deepEqual(drive.tradeIds, [4n, 5n, 6n])
@@ -207,10 +219,12 @@ describe('silence of mark prices', () => {
     assert.equal(drive.out.reconnects.length, 1)
   })
 
-  it('a price that was published already is no evidence', () => {
+  it('a price that was published already is a frame, and no evidence', () => {
     const drive = prices()
-    for (let i = 0; i < 3; i++) drive.leap(1.8).markPrice(1000)
-    assert.deepEqual([drive.out.reconnects.length, drive.counters.mark_prices_repeated], [1, 3])
+    const reach = drive.session.coverage('mark_price')?.to
+    for (let i = 0; i < 10; i++) drive.leap(4.8).markPrice(1000)
+    assert.deepEqual([drive.out.reconnects.length, drive.counters.mark_prices_repeated], [0, 10])
+    assert.equal(drive.session.coverage('mark_price')?.to, reach)
   })
 
   it('a new connection does not publish the same price again, a clock that was set back does in the end', () => {

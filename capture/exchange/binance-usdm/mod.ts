@@ -52,7 +52,8 @@ export const BinanceUsdm: Exchange = {
   decode: decodeMessage,
 
   link(event: DepthEvent, lastId: bigint): Link {
-    return event.previousId === lastId ? 'next' : 'broken'
+    // an event without an id of its own cannot be told from one that was there already
+    return event.previousId === lastId && event.finalId > lastId ? 'next' : 'broken'
   },
 
   snapshot: {

@@ -8,7 +8,12 @@ const Clock = z.object({ serverTime: z.int().positive() })
 
 const Limits = z.object({
   rateLimits: z.array(
-    z.object({ rateLimitType: z.string(), interval: z.string(), intervalNum: z.int(), limit: z.int() }),
+    z.object({
+      rateLimitType: z.string(),
+      interval: z.string(),
+      intervalNum: z.int(),
+      limit: z.int().positive(),
+    }),
   ),
   symbols: z.array(z.object({ symbol: z.string(), status: z.string() })),
 })
