@@ -35,11 +35,11 @@ export class MarkStream {
   }
 
   take(mark: MarkPrice, connection: number, received: number, effects: Effects): void {
-    this.heard(received)
     if (mark.eventTime <= this.#lastTime && ++this.#repeated < REPEATED_MAX) {
       return this.#shared.counters.add('mark_prices_repeated')
     }
     this.#repeated = 0
+    this.heard(received)
     this.#lastTime = mark.eventTime
     this.#shared.counters.add('mark_prices')
     if (!this.coverage.open) this.coverage.start(0n, received, connection)

@@ -2,7 +2,7 @@
 import type { Mutation } from './mutation.ts'
 
 const BINANCE = 'capture/exchange/binance-usdm/mod.ts'
-const LINK = "return event.previousId === lastId ? 'next' : 'broken'"
+const LINK = "return event.previousId === lastId && event.finalId > lastId ? 'next' : 'broken'"
 const BOOK_FILE = 'capture/book/book.ts'
 const SIDE = 'capture/book/side.ts'
 const BUDGET = 'capture/session/resync-budget.ts'
@@ -63,15 +63,15 @@ export const BOOK: readonly Mutation[] = [
     why: 'a join applies events with one missing among them',
     file: BUFFER,
     find: 'if (last !== undefined && !follows(event, last.event.finalId)) {',
-    replace: 'if (false) {',
+    replace: 'if (false) return',
     test: { file: CHAIN_TEST, name: 'a break among the kept events drops what lies before it' },
   },
   {
     name: 'a join goes back behind the last row',
     why: 'ids are published twice',
     file: JOINER,
-    find: 'if (snapshot.id < lastRow && this.#earlier < EARLIER_MAX) {',
-    replace: 'if (false) {',
+    find: 'if (snapshot.id < lastRow && !this.#countsAnew(lastRow)) return',
+    replace: 'if (false) return',
     test: { file: JOIN_TEST, name: 'a snapshot from before the last row is too old; the events are kept' },
   },
   {
@@ -223,7 +223,7 @@ export const BOOK: readonly Mutation[] = [
     why: 'coverage claims trades that never came',
     file: TRADES,
     find: 'if (coverage.open && trade.id !== this.lastId + 1n) {',
-    replace: 'if (false) {',
+    replace: 'if (false) return',
     test: { file: MARKET_TEST, name: 'gap: a jump in the trade ids ends coverage and starts it anew' },
   },
   {

@@ -219,12 +219,10 @@ describe('silence of mark prices', () => {
     assert.equal(drive.out.reconnects.length, 1)
   })
 
-  it('a price that was published already is a frame, and no evidence', () => {
+  it('a price that was published already is no evidence', () => {
     const drive = prices()
-    const reach = drive.session.coverage('mark_price')?.to
-    for (let i = 0; i < 10; i++) drive.leap(4.8).markPrice(1000)
-    assert.deepEqual([drive.out.reconnects.length, drive.counters.mark_prices_repeated], [0, 10])
-    assert.equal(drive.session.coverage('mark_price')?.to, reach)
+    for (let i = 0; i < 3; i++) drive.leap(1.8).markPrice(1000)
+    assert.deepEqual([drive.out.reconnects.length, drive.counters.mark_prices_repeated], [1, 3])
   })
 
   it('a new connection does not publish the same price again, a clock that was set back does in the end', () => {

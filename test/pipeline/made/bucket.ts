@@ -111,6 +111,11 @@ async function makeMain(capture: MadeCapture): Promise<void> {
     [],
   )
   play(capture, random, 20, SECOND)
+  // the prices fall silent
+  for (let seconds = 0; seconds < 6; seconds++) {
+    capture.wait(SECOND)
+    capture.tick()
+  }
   capture.nowUs = parseTimeUs('2026-11-22T23:59:59.999999Z')
   capture.tick()
   capture.nowUs = parseTimeUs('2026-11-23T00:00:00.000000Z')
