@@ -23,6 +23,8 @@ const TIMED_OF_MESSAGES = 16
 export interface RunClock {
   now(): number
   anchor(): void
+  /** Wall clock − receive time, microseconds. */
+  wallDistance(): number
 }
 
 /** Why a run ends in order. After `stopped` nothing follows; after the others another run does. */
@@ -220,8 +222,10 @@ export class Run {
 
   /** The window that an input opens begins with the input's own time. */
   #rotate(received: number): void {
+    const { clock } = this.#options
     this.#closeSegment('rotation', received)
-    this.#options.clock.anchor()
+    // after a step back a fresh anchor would make receive time stand still, and hide the step from the next tick
+    if (clock.wallDistance() >= -CLOCK_STEP_US) clock.anchor()
     this.#openNext(received)
   }
 

@@ -39,7 +39,7 @@ export async function journalTraffic(traffic: Traffic, dir: string): Promise<num
     exchange: exchangeByName('BinanceUsdm'),
     writer: { capture: '', uid: '', pod: '', node: '' },
     rotationSeconds: ROTATION_SECONDS,
-    clock: { now: () => now, anchor: () => {} },
+    clock: { now: () => now, anchor: () => {}, wallDistance: () => 0 },
     requests: {
       ...NO_REQUESTS,
       fetch: (asked) => {

@@ -160,7 +160,7 @@ function begin(exchange: string, symbol: string, now: () => number): Run {
     exchange: exchangeByName(exchange),
     writer: { capture: '', uid: '', pod: '', node: '' },
     rotationSeconds: job.rotationSeconds,
-    clock: { now, anchor: () => undefined },
+    clock: { now, anchor: () => undefined, wallDistance: () => 0 },
     requests: NO_REQUESTS,
     rows: NO_ROWS,
     onEnd: (reason) => fail('', reason),

@@ -85,6 +85,20 @@ describe('run', () => {
       assert.equal((await inputsOf(driven.segment(0))).inputs.length, 3)
     }))
 
+  it('a wall clock that was stepped back just before a boundary is no fresh anchor: the next tick ends the run', () =>
+    withDirectory(async (dir) => {
+      const driven = driveRun(dir, { startUs: BEFORE_MIDNIGHT, rotationSeconds: 10 })
+      driven.input({ kind: 'opened', connection: 1, route: 'public' })
+      driven.clock.nowUs += 5_000_000
+      driven.clock.distanceUs = -250_001
+      driven.input({ kind: 'message', connection: 1, payload: tradeFrame(1) })
+      assert.deepEqual([driven.run.window, driven.clock.anchors], [1, 1])
+      driven.input({ kind: 'tick', wallDistance: -250_001, share: 1 })
+      assert.deepEqual(driven.ends, ['clock_step'])
+      await driven.run.end('stopped')
+      assert.deepEqual(driven.sealed, [0, 1])
+    }))
+
   it('an input that crosses a boundary opens the window, though the clock has moved on since', () =>
     withDirectory(async (dir) => {
       const driven = driveRun(dir, { startUs: BEFORE_MIDNIGHT, rotationSeconds: 10 })

@@ -19,6 +19,8 @@ export const SESSION: SessionConfig = {
 /** A clock that a test moves by hand; microseconds. */
 export class HandClock {
   nowUs: number
+  /** Wall clock − receive time, microseconds. */
+  distanceUs = 0
   anchors = 0
 
   constructor(nowUs: number) {
@@ -29,6 +31,9 @@ export class HandClock {
   }
   anchor(): void {
     this.anchors++
+  }
+  wallDistance(): number {
+    return this.distanceUs
   }
 }
 

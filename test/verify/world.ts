@@ -49,7 +49,7 @@ export class Capture {
       exchange: exchangeByName('BinanceUsdm'),
       writer: { capture: 'test', uid: '', pod: '', node: '' },
       rotationSeconds: options.rotationSeconds ?? 10,
-      clock: { now: () => market.nowUs + skewUs, anchor: () => {} },
+      clock: { now: () => market.nowUs + skewUs, anchor: () => {}, wallDistance: () => 0 },
       requests: { ...NO_REQUESTS, fetch: (request) => this.#asked.push(request) },
       rows: NO_ROWS,
       onEnd: (reason) => {

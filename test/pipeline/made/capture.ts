@@ -92,7 +92,7 @@ export class MadeCapture {
       exchange: exchangeByName('BinanceUsdm'),
       writer: { capture: 'made', uid: '', pod: '', node: '' },
       rotationSeconds: this.#rotation,
-      clock: { now: () => this.nowUs, anchor: () => {} },
+      clock: { now: () => this.nowUs, anchor: () => {}, wallDistance: () => 0 },
       requests: { ...NO_REQUESTS, fetch: (request) => this.#asked.push(request) },
       rows: NO_ROWS,
       onEnd: (reason) => assert.fail(reason),

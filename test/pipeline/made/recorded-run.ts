@@ -174,7 +174,7 @@ export async function captureInputs(
     exchange: exchangeByName(CONFIG.exchange),
     writer: { capture: '', uid: '', pod: '', node: '' },
     rotationSeconds,
-    clock: { now: () => now, anchor: () => {} },
+    clock: { now: () => now, anchor: () => {}, wallDistance: () => 0 },
     requests: NO_REQUESTS,
     rows: NO_ROWS,
     onEnd: (reason) => assert.fail(reason),
