@@ -1,3 +1,4 @@
+import type { Allowance } from './allowance.ts'
 import type { Clock } from './clock.ts'
 
 /** Attempts to connect that an address has in five minutes (documented for Binance spot, assumed elsewhere). */
@@ -25,13 +26,16 @@ export interface Caller {
 export class Attempts {
   readonly #clock: Clock
   readonly #share: () => number
+  readonly #allowance: Allowance
   readonly #callers: Caller[] = []
-  /** Monotonic times of attempts in the current window, microseconds, ascending. */
-  #madeAtUs: number[] = []
+  /** This process has made none before: whoever starts captures paces the first ones. */
+  readonly areFirst: boolean
 
-  constructor(clock: Clock, share: () => number) {
+  constructor(clock: Clock, share: () => number, allowance: Allowance) {
     this.#clock = clock
     this.#share = share
+    this.#allowance = allowance
+    this.areFirst = allowance.attemptsAtUs.length === 0
   }
 
   /** Makes a route known. */
@@ -39,11 +43,9 @@ export class Attempts {
     this.#callers.push(caller)
   }
 
-  /** An attempt is made. The first one of each route is made in any case: whoever starts captures paces them. */
+  /** An attempt is made, also one of the first ones, which are not barred. */
   made(): void {
-    const now = this.#clock.monotonicUs()
-    this.#madeAtUs = this.#madeAtUs.filter((at) => now - at < this.#windowUs)
-    this.#madeAtUs.push(now)
+    this.#allowance.attempted(this.#windowUs)
   }
 
   /** For how long the route may not try, milliseconds; 0 where it may now. */
@@ -80,7 +82,7 @@ export class Attempts {
 
   /** Milliseconds until the window holds fewer than so many attempts. */
   #fewerThanMs(count: number): number {
-    const at = this.#madeAtUs.at(-count)
+    const at = this.#allowance.attemptsAtUs.at(-count)
     return at === undefined ? 0 : Math.max(0, (at + this.#windowUs - this.#clock.monotonicUs()) / 1000)
   }
 }

@@ -1,7 +1,7 @@
 import type { FetchRank } from '../session/mod.ts'
+import type { Allowance } from './allowance.ts'
 import type { Clock } from './clock.ts'
 import type { RestResult } from './rest.ts'
-import { RETRY_AFTER_MS_MAX } from './transport.ts'
 
 /**
  * How much of the address's weight a request of this rank may find used, itself included. The clock is never
@@ -31,8 +31,10 @@ export interface BudgetOptions {
   share(): number
   /** Our best knowledge of the exchange's clock, ms since the epoch. */
   exchangeNowMs(): number
-  /** Keeps the end of a pause over a restart: wall time in ms since the epoch. */
-  remember(pausedUntilMs: number): void
+  /** Pauses are taken and given here: they outlive this budget. */
+  readonly allowance: Allowance
+  /** A pause begins, or lasts longer than was known: until this wall time, ms since the epoch. */
+  onPause(pausedUntilMs: number): void
 }
 
 /**
@@ -47,7 +49,6 @@ export class Budget {
   #known = 0
   #onItsWay = 0
   #headerAtUs = Number.NEGATIVE_INFINITY
-  #pausedUntilUs = Number.NEGATIVE_INFINITY
 
   constructor(options: BudgetOptions) {
     this.#options = options
@@ -74,7 +75,7 @@ export class Budget {
 
   /** For how long nothing may be sent; 0 for no pause. */
   get pausedMs(): number {
-    return Math.max(0, (this.#pausedUntilUs - this.#options.clock.monotonicUs()) / 1000)
+    return this.#options.allowance.pausedMs
   }
 
   /** May a request of this weight leave now? Undefined where it may. */
@@ -130,22 +131,8 @@ export class Budget {
   /** Takes a refusal: after 429 or 418 nothing is sent before the time that it names. */
   limited(status: number, retryAfterMs: number): void {
     if (status !== 429 && status !== 418) return
-    const { clock, remember } = this.#options
+    const { allowance, onPause } = this.#options
     const unnamed = status === 418 ? PAUSE_BANNED_MS : PAUSE_LIMITED_MS
-    if (!this.#pause(retryAfterMs > 0 ? retryAfterMs : unnamed)) return
-    remember(Math.ceil(clock.wallUs() / 1000 + this.pausedMs))
-  }
-
-  /** Takes up a pause that an earlier process was given, until this wall time in ms since the epoch. */
-  resume(pausedUntilMs: number): void {
-    this.#pause(pausedUntilMs - this.#options.clock.wallUs() / 1000)
-  }
-
-  /** Sends nothing for so long. A pause never shortens one that holds: then it returns false. */
-  #pause(ms: number): boolean {
-    const bounded = Math.min(ms, RETRY_AFTER_MS_MAX)
-    if (bounded <= this.pausedMs) return false
-    this.#pausedUntilUs = this.#options.clock.monotonicUs() + bounded * 1000
-    return true
+    if (allowance.pause(retryAfterMs > 0 ? retryAfterMs : unnamed)) onPause(allowance.pausedUntilMs)
   }
 }

@@ -1,6 +1,7 @@
 import type { Stream } from '../../api/streams.ts'
 import type { Exchange, Listing } from '../exchange/mod.ts'
 import type { FetchRequest, Input, OverloadInput } from '../session/mod.ts'
+import { Allowance } from './allowance.ts'
 import { Budget } from './budget.ts'
 import { type Clock, nodeClock, ReceiveClock } from './clock.ts'
 import { FeedError } from './errors.ts'
@@ -31,10 +32,8 @@ export interface FeedOptions {
   readonly random?: Random | undefined
   readonly openSocket?: OpenSocket | undefined
   readonly http?: Http | undefined
-  /** Wall time, ms since the epoch, before which an earlier process was told to send nothing. */
-  readonly pausedUntilMs?: number | undefined
-  /** Keeps the end of a pause over a restart. */
-  readonly remember?: ((pausedUntilMs: number) => void) | undefined
+  /** What is left of what the exchange allows this process; by default nothing was used, and nothing is kept. */
+  readonly allowance?: Allowance | undefined
   /** Gets every input, one at a time, in order. */
   onInput(input: Input): void
   readonly log: FeedLog
@@ -59,6 +58,7 @@ export class Feed {
   readonly #options: FeedOptions
   readonly #timers: TimerGroup
   readonly #outlet: Outlet
+  readonly #allowance: Allowance
   readonly #budget: Budget
   readonly #requests: Requests
   readonly #exchangeClock: ExchangeClock
@@ -80,15 +80,16 @@ export class Feed {
     this.receiveClock = new ReceiveClock(clock)
     this.#outlet = new Outlet((input) => options.onInput(input))
     const addresses = addressesOf(exchange, options.endpoints)
+    this.#allowance = options.allowance ?? new Allowance({ clock })
     this.#budget = new Budget({
       clock,
+      allowance: this.#allowance,
       weightLimit: exchange.limits.weightPerMinute,
       share: () => this.#share,
       exchangeNowMs: () => this.#exchangeClock.nowMs(),
-      remember: (pausedUntilMs) => {
+      onPause: (pausedUntilMs) => {
         const until = new Date(pausedUntilMs).toISOString()
         log.warn({ pausedUntilMs }, `the exchange asked for a pause: nothing is sent before ${until}`)
-        options.remember?.(pausedUntilMs)
       },
     })
     const rest = new Rest({
@@ -128,10 +129,10 @@ export class Feed {
       timers: options.timers ?? nodeTimers,
       openSocket: options.openSocket ?? nodeSocket,
       budget: this.#budget,
+      allowance: this.#allowance,
       nowUs: () => this.#now(),
       put,
     })
-    if (options.pausedUntilMs !== undefined) this.#budget.resume(options.pausedUntilMs)
   }
 
   /** Connects, and begins to tick, to sample the exchange's clock and to ask for the listing. */
@@ -239,6 +240,7 @@ export class Feed {
   }
 
   #onTick(): void {
+    this.#allowance.followClock()
     const wallDistance = this.receiveClock.wallDistance()
     this.#put({ kind: 'tick', received: this.#now(), wallDistance, share: this.#share })
   }

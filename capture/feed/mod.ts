@@ -4,6 +4,7 @@
  * for ever, holds no book and decides nothing about data. Clock, timers, randomness, sockets and HTTP are handed
  * in (this process's by default), so that the same feed runs in virtual time.
  */
+export { Allowance, type AllowanceOptions } from './allowance.ts'
 export { type Clock, nodeClock, ReceiveClock } from './clock.ts'
 export { FeedError, type FeedErrorCode } from './errors.ts'
 export { Feed, type FeedOptions, type FeedStatus } from './feed.ts'

@@ -1,6 +1,7 @@
 import type { Stream } from '../../api/streams.ts'
 import type { Exchange } from '../exchange/mod.ts'
 import type { Input } from '../session/mod.ts'
+import type { Allowance } from './allowance.ts'
 import { Attempts } from './attempts.ts'
 import type { Budget } from './budget.ts'
 import type { Clock } from './clock.ts'
@@ -21,6 +22,7 @@ export interface RoutesOptions {
   readonly random: Random
   readonly openSocket: OpenSocket
   readonly budget: Budget
+  readonly allowance: Allowance
   readonly log: FeedLog
   nowUs(): number
   share(): number
@@ -35,8 +37,8 @@ export class Routes {
 
   constructor(options: RoutesOptions) {
     this.#options = options
-    const { exchange, symbol, streams, socketBase, clock, budget, share } = options
-    const attempts = new Attempts(clock, share)
+    const { exchange, symbol, streams, socketBase, clock, budget, share, allowance } = options
+    const attempts = new Attempts(clock, share, allowance)
     const events = this.#events()
     this.#routes = exchange
       .subscriptions(symbol, streams)

@@ -92,9 +92,14 @@ export class RouteSocket implements Caller {
     return this.#first?.isOpen === true
   }
 
-  /** Connects at once, unless there is a pause: whoever starts many captures spreads their starts. */
+  /**
+   * Connects at once, unless there is a pause. The first attempts of a process are not barred, since whoever starts
+   * many captures spreads their starts; those of a later feed of it are.
+   */
   start(): void {
-    if (this.#options.pausedMs() > 0) this.#connectLater()
+    const { attempts, pausedMs } = this.#options
+    const barred = !attempts.areFirst && attempts.barredMs(this) > 0
+    if (pausedMs() > 0 || barred) this.#connectLater()
     else this.#first = this.#connect()
   }
 

@@ -1,6 +1,7 @@
 import type { HaltReason } from '../../api/reasons.ts'
 import type { Exchange } from '../exchange/mod.ts'
 import {
+  Allowance,
   type Clock,
   Feed,
   type FeedLog,
@@ -99,7 +100,7 @@ export class RunKeeper {
   #watch = new JournalWatch()
   #pause: KeeperPause | undefined
   #share: number
-  #pausedUntilMs: number
+  readonly #allowance: Allowance
   #lastRun: string
   #ending = false
   #looking = false
@@ -111,7 +112,7 @@ export class RunKeeper {
   constructor(options: KeeperOptions) {
     this.#options = options
     this.#share = options.share
-    this.#pausedUntilMs = options.pausedUntilMs ?? 0
+    this.#allowance = new Allowance(options)
     this.#lastRun = options.laterThan ?? ''
     this.#beatUs = options.clock.monotonicUs()
   }
@@ -142,7 +143,7 @@ export class RunKeeper {
 
   /** Wall time, ms since the epoch, before which the exchange wants no request; 0 for none. */
   get pausedUntilMs(): number {
-    return this.#pausedUntilMs
+    return this.#allowance.pausedUntilMs
   }
 
   /** Milliseconds since the last tick, or since room was last looked for. */
@@ -229,11 +230,7 @@ export class RunKeeper {
       random: this.#options.random,
       openSocket: this.#options.openSocket,
       http: this.#options.http,
-      pausedUntilMs: this.#pausedUntilMs,
-      remember: (pausedUntilMs) => {
-        this.#pausedUntilMs = pausedUntilMs
-        this.#options.remember?.(pausedUntilMs)
-      },
+      allowance: this.#allowance,
       onInput: (input) => this.#onInput(current, input),
       log,
     })

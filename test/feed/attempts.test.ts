@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { Allowance } from '../../capture/feed/allowance.ts'
 import { Attempts } from '../../capture/feed/attempts.ts'
 import { ManualTime } from './manual-time.ts'
 import { MemoryFeed } from './memory-feed.ts'
@@ -15,7 +16,7 @@ interface Route {
 
 function setUp(share: number): { time: ManualTime; attempts: Attempts; book: Route; other: Route } {
   const time = new ManualTime()
-  const attempts = new Attempts(time, () => share)
+  const attempts = new Attempts(time, () => share, new Allowance({ clock: time }))
   const book = { carriesBook: true, isOpen: true, lastTryUs: 0 }
   const other = { carriesBook: false, isOpen: true, lastTryUs: 0 }
   attempts.add(other)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Allowance } from '../../capture/feed/allowance.ts'
 import {
   connectMs,
   connectsAtOnce,
@@ -23,7 +24,8 @@ function setUp(aheadMs = 0, share = 1): { time: ManualTime; budget: Budget; reme
     weightLimit: 2400,
     share: () => share,
     exchangeNowMs: () => time.wallUs() / 1000 + aheadMs,
-    remember: (until) => remembered.push(until),
+    allowance: new Allowance({ clock: time, remember: (until) => remembered.push(until) }),
+    onPause: () => {},
   })
   return { time, budget, remembered }
 }
@@ -118,7 +120,8 @@ test('weight: when a probe moves our idea of the clock by an hour, the wait for 
     weightLimit: 2400,
     share: () => 1,
     exchangeNowMs,
-    remember: () => {},
+    allowance: new Allowance({ clock: time }),
+    onPause: () => {},
   })
   budget.sent(1)
   budget.answered(1, answer(2_400))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { exchangeByName } from '../../capture/exchange/mod.ts'
-import { Feed, FeedError, type FeedOptions } from '../../capture/feed/mod.ts'
+import { Allowance, Feed, FeedError, type FeedOptions } from '../../capture/feed/mod.ts'
 import type { Input } from '../../capture/session/mod.ts'
 import { keptLog, type LocalExchange, listingBody, reply, startExchange, until } from './local-exchange.ts'
 import { ManualTime } from './manual-time.ts'
@@ -238,7 +238,8 @@ test('weight: the rank decides how much may be used', async () => {
 for (const status of [429, 418]) {
   test(`limits: after ${status} nothing at all is sent before Retry-After`, async () => {
     const remembered: number[] = []
-    feed = makeFeed({ remember: (until) => remembered.push(until) })
+    const allowance = new Allowance({ clock: time, remember: (until) => remembered.push(until) })
+    feed = makeFeed({ allowance })
     await started()
     exchange.answers.set(DEPTH, (_, response) => {
       response.setHeader('retry-after', '90')
@@ -276,7 +277,8 @@ for (const status of [429, 418]) {
 }
 
 test('limits: a pause that an earlier process was given holds for this one', async () => {
-  feed = makeFeed({ pausedUntilMs: time.wallUs() / 1000 + 20_000 })
+  const allowance = new Allowance({ clock: time, pausedUntilMs: time.wallUs() / 1000 + 20_000 })
+  feed = makeFeed({ allowance })
   feed.start()
   feed.fetch(ask({ id: 1 }))
   await until(() => of('refused').length === 1, 'the refusal')

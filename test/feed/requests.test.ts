@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Allowance } from '../../capture/feed/mod.ts'
 import { ManualTime } from './manual-time.ts'
 import { ask, MemoryFeed } from './memory-feed.ts'
 
@@ -102,8 +103,10 @@ test('forget: one that is on its way is still answered; an unknown one is nothin
 
 test('pause: what one feed was told holds for the next one, which tells until when, and is not told again', async () => {
   const remembered: number[] = []
-  const first = await new MemoryFeed({ remember: (until) => remembered.push(until) }).started()
-  const { time } = first
+  const time = new ManualTime()
+  const remember = (until: number) => remembered.push(until)
+  const first = new MemoryFeed({ allowance: new Allowance({ clock: time, remember }) }, time)
+  await first.started()
   first.exchange.use(2_400)
   first.feed.fetch(ask({ id: 1 }))
   await time.run(100)
@@ -112,7 +115,7 @@ test('pause: what one feed was told holds for the next one, which tells until wh
   await time.run(1_000)
   const [pausedUntilMs] = remembered
   assert.ok(pausedUntilMs > time.wallUs() / 1000 + 58_000)
-  const second = new MemoryFeed({ pausedUntilMs, remember: (until) => remembered.push(until) }, time)
+  const second = new MemoryFeed({ allowance: new Allowance({ clock: time, pausedUntilMs, remember }) }, time)
   second.feed.start()
   second.feed.fetch(ask({ id: 1 }))
   await new Promise((resolve) => setImmediate(resolve))

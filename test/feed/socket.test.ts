@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
+import { Allowance } from '../../capture/feed/allowance.ts'
 import { Attempts } from '../../capture/feed/attempts.ts'
 import { nodeSocket } from '../../capture/feed/mod.ts'
 import { RouteSocket } from '../../capture/feed/socket.ts'
@@ -44,7 +45,7 @@ function makeRoute(base: string, hello: string[] = []): RouteSocket {
     random: () => 1,
     openSocket: nodeSocket,
     carriesBook: true,
-    attempts: new Attempts(time, () => 2),
+    attempts: new Attempts(time, () => 2, new Allowance({ clock: time })),
     log: keptLog(),
     nowUs: () => time.wallUs(),
     share: () => 2,

@@ -234,6 +234,48 @@ describe('what is kept over runs', () => {
       await world.end()
     }))
 
+  it('a ban lasts as long as it was given, however the clock is stepped meanwhile, and is kept in the new time', () =>
+    withDirectory(async (dir) => {
+      for (const [name, steps] of [
+        ['forward', [60_000, -1000]],
+        ['back', [-60_000]],
+      ] as const) {
+        const remembered: number[] = []
+        const remember = (ms: number) => remembered.push(ms)
+        const world = await (await KeeperWorld.make(`${dir}/${name}`, { remember })).begun()
+        world.exchange.use(10_000)
+        await world.until('the ban', () => remembered.length > 0)
+        const askedBefore = world.exchange.asked.length
+        const leftMs = remembered[0] - world.time.wallUs() / 1000
+        for (const step of steps) {
+          world.time.stepWall(step)
+          await world.time.run(2000)
+        }
+        await world.until('another run', () => world.runs.length === 2)
+        const [untilMs = 0] = remembered.slice(-1)
+        const leftNowMs = untilMs - world.time.wallUs() / 1000
+        assert.ok(leftNowMs <= leftMs && leftNowMs > leftMs - 10_000, `${leftNowMs} of ${leftMs} ms`)
+        await world.time.run(leftNowMs - 1000)
+        assert.equal(world.exchange.asked.length, askedBefore, 'nothing is sent before its end')
+        await world.until('a request', () => world.exchange.asked.length > askedBefore)
+        assert.ok(world.time.wallUs() / 1000 - untilMs < 60_000)
+        await world.end()
+      }
+    }))
+
+  it('attempts to connect are counted over runs', () =>
+    withDirectory(async (dir) => {
+      const world = await (await KeeperWorld.make(dir, { share: 128 })).begun()
+      await world.time.run(1000)
+      const { attemptsAtMs } = world.exchange
+      assert.equal(attemptsAtMs.length, 2, 'all that a share of 128 has in five minutes')
+      world.time.stepWall(-1000)
+      await world.until('another run', () => world.runs.length === 2)
+      await world.until('another attempt', () => attemptsAtMs.length > 2)
+      assert.ok(attemptsAtMs[2] - attemptsAtMs[0] > 300_000, `${attemptsAtMs[2] - attemptsAtMs[0]} ms`)
+      await world.end()
+    }))
+
   it('counts go on over runs', () =>
     withDirectory(async (dir) => {
       const world = await (await KeeperWorld.make(dir)).begun()
