@@ -9,6 +9,8 @@ import { buildWallClock, type WallClock, wallClock } from './wall-clock.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
+/** What a probe's way there and back may add to what it says of the clock, under load. */
+const BEHIND_MS_MAX = 1000
 /** A capture that starts so long before midnight is live then. */
 const BEFORE_MIDNIGHT_MS = 6000
 
@@ -73,7 +75,8 @@ describe("a process whose machine's clock is moved", { concurrency: CAPTURES_AT_
       assert.equal(await ends(capture), HALT_EXIT_CODES.ClockSkew)
       const { reason, message } = await scene.report()
       assert.equal(reason, 'ClockSkew')
-      assert.match(message, /(3599\d{3}|36\d{5}) ms behind/)
+      const [, behindMs] = /(\d+) ms behind/.exec(message) ?? []
+      assert.ok(Math.abs(Number(behindMs) - HOUR_MS) < BEHIND_MS_MAX, message)
       t.diagnostic(JSON.stringify(await scene.judge()))
       assert.ok((await scene.endings()).has('depth clock_step'))
     }),
