@@ -18,8 +18,8 @@ export interface Follower {
   voidAudit(effects: Effects): void
   /** Another connection is followed from here on, beginning with these events. */
   changed(connection: number, events: readonly Waiting[], received: number, effects: Effects): void
-  /** The book is lost: no connection leads on from it. */
-  lost(detail: string, received: number, effects: Effects): void
+  /** The book is lost: another connection is followed, whose events so far, chained, do not lead on from it. */
+  lost(reason: 'reconnect' | 'stale', events: readonly Waiting[], received: number, effects: Effects): void
 }
 
 /** The connection that the book follows, and the one that is to take over from it. */
@@ -85,6 +85,16 @@ export class BookConnections {
     return false
   }
 
+  /**
+   * The followed connection is frozen. Returns whether the second one is followed now: it has brought what the first
+   * one did not, and so is alive.
+   */
+  leaveFrozen(received: number, effects: Effects): boolean {
+    if (this.#takeOver.candidate === 0 || !this.#takeOver.isAhead(this.#book.cursor())) return false
+    this.#changeOver(received, effects, 'frozen')
+    return true
+  }
+
   /** Nothing is followed. */
   none(): void {
     this.followed = 0
@@ -124,20 +134,23 @@ export class BookConnections {
   }
 
   /** The second connection takes over, if it can. `first`: whether more is to be expected of the first one. */
-  #changeOver(received: number, effects: Effects, first: 'open' | 'quiet' | 'gone'): void {
+  #changeOver(received: number, effects: Effects, first: 'open' | 'quiet' | 'gone' | 'frozen'): void {
     const { candidate, openedAt } = this.#takeOver
     const events = this.#takeOver.events(this.#book.cursor())
-    if (events === 'broken') {
-      if (first !== 'gone') return this.#refuse(received, effects)
-      this.#takeOver.end(received)
-      this.#follow(candidate, openedAt)
-      return this.#book.lost('the second connection began after the first one ended', received, effects)
-    }
+    const leaves = first === 'open' || first === 'quiet'
+    if (events === 'broken' && leaves) return this.#refuse(received, effects)
     if (events.length === 0 && first === 'open') return
-    if (first !== 'gone') effects.closeOne(this.followed, 'another connection has taken over')
+    if (first === 'frozen') effects.closeOne(this.followed, 'it is frozen')
+    else if (leaves) effects.closeOne(this.followed, 'another connection has taken over')
     this.#follow(candidate, openedAt)
-    this.#takeOver.end(received)
-    this.#shared.counters.add('take_overs')
+    const kept = this.#takeOver.end(received)
+    // of one connection and chained, they are as good for the next join as what is still to come
+    if (events === 'broken') {
+      return this.#book.lost(first === 'frozen' ? 'stale' : 'reconnect', kept, received, effects)
+    }
+    const { counters } = this.#shared
+    counters.add('events_dropped', kept.length - events.length)
+    counters.add('take_overs')
     this.#book.changed(candidate, events, received, effects)
   }
 

@@ -1,5 +1,6 @@
 import type { EndReason } from '../../api/reasons.ts'
 import type { Decoder, Difference, Encoder } from '../book/mod.ts'
+import type { Snapshot } from '../exchange/mod.ts'
 import type { Effects } from './effects.ts'
 import type { LiveBook } from './live-book.ts'
 import { FALLS_MAX, ResyncBudget } from './resync-budget.ts'
@@ -50,7 +51,7 @@ export class BookGuards {
     return detail
   }
 
-  /** A live book is about to be lost. Returns whether it halted. */
+  /** A live book is about to be lost, or was none from the start. Returns whether it halted. */
   falls(reason: EndReason, detail: string, { liveForUs, received }: Fall, effects: Effects): boolean {
     if (reason !== 'empty_side') {
       this.#empty.reset()
@@ -60,6 +61,14 @@ export class BookGuards {
     const message = `${EMPTY_JOINS_MAX} books in a row had an empty side, the last ${detail}`
     this.#live.suspect('EmptyBook', message, effects)
     this.#shared.halt('EmptyBook', message, received, effects)
+    return true
+  }
+
+  /** A snapshot in which a side is empty is no book, and counts as one that lost its side. Returns whether it is refused. */
+  refuses(snapshot: Snapshot, received: number, effects: Effects): boolean {
+    if (snapshot.bids.length > 0 && snapshot.asks.length > 0) return false
+    this.#shared.counters.add('snapshots_impossible')
+    this.falls('empty_side', `in snapshot ${snapshot.id}`, { liveForUs: 0, received }, effects)
     return true
   }
 

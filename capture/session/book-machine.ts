@@ -3,6 +3,7 @@ import type { Decoder, Difference, Encoder } from '../book/mod.ts'
 import type { DepthEvent, Snapshot } from '../exchange/mod.ts'
 import { BookConnections } from './book-connections.ts'
 import { BookGuards } from './book-guards.ts'
+import { BookJoin } from './book-join.ts'
 import { BookQuestions } from './book-questions.ts'
 import type { Waiting } from './buffer.ts'
 import type { Effects } from './effects.ts'
@@ -12,10 +13,7 @@ import type { Coverage } from './ledger.ts'
 import { LiveBook } from './live-book.ts'
 import type { Shared } from './shared.ts'
 import { type BookState, type PauseReason, Standing } from './standing.ts'
-import { isLimited } from './suspicion.ts'
 
-/** A snapshot is asked for after the first event, or after this long without one. */
-const FIRST_EVENT_WAIT_US = 5_000_000
 const LATER_EVENTS = 'the exchange has later events and none of them came'
 
 /**
@@ -29,6 +27,7 @@ export class BookMachine {
   readonly #questions: BookQuestions
   readonly #connections: BookConnections
   readonly #guards: BookGuards
+  readonly #join: BookJoin
   readonly #standing = new Standing()
 
   constructor(shared: Shared, books: Coverage | undefined, depth: Coverage | undefined) {
@@ -37,6 +36,13 @@ export class BookMachine {
     this.#joiner = new Joiner(shared)
     this.#questions = new BookQuestions(shared, this.live)
     this.#guards = new BookGuards(shared, this.live)
+    this.#join = new BookJoin({
+      shared,
+      standing: this.#standing,
+      joiner: this.#joiner,
+      questions: this.#questions,
+      guards: this.#guards,
+    })
     this.#connections = new BookConnections(shared, {
       isLive: () => this.#isLive(),
       cursor: () => this.live.book.id,
@@ -45,7 +51,7 @@ export class BookMachine {
       voidAudit: (effects) => this.#questions.voidAudit(effects),
       changed: (connection, events, received, effects) =>
         this.#changed(connection, events, received, effects),
-      lost: (detail, received, effects) => this.gap('reconnect', detail, received, effects),
+      lost: (reason, events, received, effects) => this.#lost(reason, events, received, effects),
     })
   }
 
@@ -68,9 +74,10 @@ export class BookMachine {
     return this.#standing.lastGap
   }
 
-  /** Why it is paused, or why the last live book ended. */
+  /** Why it is paused or may have nothing to wait for, or why the last live book ended. */
   get reason(): PauseReason | EndReason | '' {
     const { pausedFor, lastGap } = this.#standing
+    if (pausedFor === '' && this.#shared.listing.unlisted) return 'not_trading'
     return pausedFor === '' ? lastGap : pausedFor
   }
 
@@ -121,7 +128,7 @@ export class BookMachine {
   }
 
   tick(received: number, effects: Effects, mayTakeOver: boolean): void {
-    this.#endRateLimit(received)
+    this.#join.endRateLimit(this.connection !== 0, received)
     this.#tryJoin(received, effects)
     this.#ask(received, effects)
     if (this.#listens()) this.#askSilence(received, effects)
@@ -141,19 +148,17 @@ export class BookMachine {
     return this.#joiner.slot.sent(request, limit, received) || this.#questions.sent(request, limit, received)
   }
 
-  refused({ request, until, why, received }: RefusedInput): boolean {
-    if (!this.#joiner.slot.refused(request, until, received)) {
-      return this.#questions.refused(request, until, received)
-    }
-    if (why === 'rate_limited') this.#standing.pause('rate_limited', received)
-    return true
+  refused(input: RefusedInput): boolean {
+    return this.#join.refused(input) || this.#questions.refused(input.request, input.until, input.received)
   }
 
   response(input: ResponseInput, effects: Effects): boolean {
     const { silence, audit } = this.#questions
     const { request, retryAt, received } = input
-    if (this.#joiner.slot.answered(request, retryAt)) this.#onSnapshot(input, effects)
-    else if (silence.slot.answered(request, retryAt)) this.#onProof(input, effects)
+    if (this.#joiner.slot.answered(request, retryAt)) {
+      this.#join.answered(input, effects)
+      this.#tryJoin(received, effects)
+    } else if (silence.slot.answered(request, retryAt)) this.#onProof(input, effects)
     else if (audit.slot.answered(request, retryAt)) {
       this.#questions.auditAnswered(input, effects)
       this.#settleAudit(received, effects)
@@ -186,7 +191,7 @@ export class BookMachine {
   }
 
   resume(received: number): void {
-    if (this.#standing.pausedFor === 'not_trading') this.#unpause(received)
+    if (this.#standing.pausedFor === 'not_trading') this.#join.unpause(this.connection !== 0, received)
   }
 
   /** Ends coverage for good: the session halts or stops. */
@@ -219,45 +224,17 @@ export class BookMachine {
     this.#ask(received, effects)
   }
 
-  /** Asks for a snapshot where one is needed. */
   #ask(received: number, effects: Effects): void {
-    if (this.state !== 'buffering') return
-    if (this.#joiner.kept === 0 && received - this.#connections.openedAt < FIRST_EVENT_WAIT_US) return
-    this.#joiner.ask(received, effects)
+    this.#join.ask(this.#connections.openedAt, received, effects)
   }
 
-  #onSnapshot(input: ResponseInput, effects: Effects): void {
-    const { received, status } = input
-    const snapshot = this.#questions.read(input, this.#joiner.slot.limit, effects)
-    if (this.#isHalted()) return
-    if (snapshot !== undefined) {
-      this.#joiner.offer(snapshot, received)
-      return this.#tryJoin(received, effects)
-    }
-    this.#joiner.failed()
-    if (isLimited(status)) this.#standing.pause('rate_limited', received)
-  }
-
-  /** Joins the waiting snapshot with the kept events, if they match. Nothing is live before the clock is known. */
+  /** Begins with the waiting snapshot and the kept events, if they match. */
   #tryJoin(received: number, effects: Effects): void {
-    if (this.#joiner.snapshot === undefined) return
-    if (this.state !== 'buffering' && this.state !== 'joining') return
-    const match = this.#shared.clock.ready ? this.#joiner.match(this.live.lastRow, received) : 'waits'
-    if (match === 'too_old') this.#shared.counters.add('snapshots_too_old')
-    if (match === 'too_old' || match === 'ahead') return this.#dropSnapshot(received)
-    if (match === 'waits') {
-      if (this.state === 'joining') return
-      this.#standing.enter('joining', received)
-      return this.#questions.silence.heard(received, effects)
-    }
+    const match = this.#join.match(this.live.lastRow, received, effects)
+    if (match === undefined) return
     const [first] = match.events
     this.#begin(match.snapshot, first.event.previousId, first.received, received, effects)
     this.#applyAll(match.events, effects)
-  }
-
-  #dropSnapshot(received: number): void {
-    this.#joiner.dropSnapshot()
-    if (this.state !== 'buffering') this.#standing.enter('buffering', received)
   }
 
   #begin(snapshot: Snapshot, previousId: bigint, from: number, received: number, effects: Effects): void {
@@ -265,9 +242,7 @@ export class BookMachine {
     this.#shared.counters.add('joins')
     this.#standing.enter('live', received)
     const start = { previousId, from, connection: this.connection }
-    const fault = this.live.start(snapshot, start, received, effects)
-    if (fault === 'crossed') return this.#guards.crossed(received, effects)
-    if (fault !== undefined) return this.gap(fault, `in snapshot ${snapshot.id}`, received, effects)
+    this.live.start(snapshot, start, received, effects)
     this.#questions.live(this.#joiner.slot.limit, received, effects)
   }
 
@@ -305,6 +280,7 @@ export class BookMachine {
 
   #askSilence(received: number, effects: Effects): void {
     if (!this.#questions.silence.judge(received)) return this.#questions.askSilence(received, effects)
+    if (this.#connections.leaveFrozen(received, effects)) return this.#shared.counters.add('proofs_frozen')
     const { connection } = this
     if (this.#froze(LATER_EVENTS, received, effects)) return
     this.gap('stale', LATER_EVENTS, received, effects)
@@ -322,7 +298,7 @@ export class BookMachine {
     if (verdict === 'open' || this.#isHalted()) return
     if (verdict !== 'quiet') {
       if (this.#isLive()) this.#mismatch(verdict, received, effects)
-      else this.#dropSnapshot(received)
+      else this.#join.dropSnapshot(received)
       return
     }
     const { sentAt } = this.#questions.silence.slot
@@ -330,10 +306,18 @@ export class BookMachine {
       if (!this.#shared.clock.ready) return
       // no event ever came, and none was to come: the snapshot is the book
       this.#begin(pending, pending.id, this.#joiner.snapshotAt, received, effects)
-      if (!this.#isLive()) return
       this.live.meetNext('sequence')
     }
     this.live.prove(sentAt)
+  }
+
+  /** The book is lost with its connection; the other one leads on, with the events that it has brought. */
+  #lost(reason: 'reconnect' | 'stale', events: readonly Waiting[], received: number, effects: Effects): void {
+    const detail = reason === 'stale' ? LATER_EVENTS : 'the second connection began after the first one ended'
+    this.gap(reason, detail, received, effects)
+    if (this.#isHalted()) return
+    for (const waiting of events) this.#joiner.keep(waiting.event, waiting.received)
+    this.#ask(received, effects)
   }
 
   #settleAudit(received: number, effects: Effects): void {
@@ -349,17 +333,6 @@ export class BookMachine {
     if (events.length > 0) this.#questions.silence.heard(received, effects)
     this.#questions.audit.schedule('take_over', received)
     this.#applyAll(events, effects)
-  }
-
-  #endRateLimit(received: number): void {
-    if (this.#standing.pausedFor === 'rate_limited' && received >= this.#joiner.slot.retryAt)
-      this.#unpause(received)
-  }
-
-  #unpause(received: number): void {
-    this.#standing.pausedFor = ''
-    this.#joiner.wait = 'share'
-    this.#standing.enter(this.connection === 0 ? 'connecting' : 'buffering', received)
   }
 
   /** Ends what is live, and all that was asked or kept for it. */

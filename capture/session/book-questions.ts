@@ -6,7 +6,8 @@ import type { ResponseInput } from './input.ts'
 import type { LiveBook } from './live-book.ts'
 import type { Shared } from './shared.ts'
 import { Silence } from './silence.ts'
-import { askListing } from './suspicion.ts'
+import { Streak } from './streak.ts'
+import { askListing, BAD_ANSWERS_MAX } from './suspicion.ts'
 
 /** Levels that a proof of silence asks for: cheap, and deep enough to show that something happened. */
 const PROOF_LEVELS = 50
@@ -24,6 +25,8 @@ export class BookQuestions {
   limit = 0
   readonly #shared: Shared
   readonly #live: LiveBook
+  /** Answers in a row that hold no snapshot that could be. */
+  readonly #bad = new Streak(BAD_ANSWERS_MAX)
 
   constructor(shared: Shared, live: LiveBook) {
     const { numbers, config } = shared
@@ -101,7 +104,10 @@ export class BookQuestions {
   ): 'quiet' | 'open' | Difference {
     const ours = pending === undefined ? this.#live.book : bookOf(pending)
     if (proof === undefined || this.#isOld(proof, received) || proof.id < ours.id) return 'open'
-    const difference = differenceOf(ours, bookOf(proof))
+    const theirs = bookOf(proof)
+    // half a book is a bad answer, no evidence against ours
+    if (theirs.fault() !== undefined) return 'open'
+    const difference = differenceOf(ours, theirs)
     if (proof.id === ours.id) return difference ?? 'quiet'
     // a later id alone is no evidence: it may count what does not show in the book
     if (difference !== undefined) this.silence.doubt(received)
@@ -157,7 +163,7 @@ export class BookQuestions {
     return undefined
   }
 
-  /** The snapshot in an answer; undefined where it holds none that can be used. */
+  /** The snapshot in an answer; undefined where it holds none that can be used, which may halt. */
   read(input: ResponseInput, limit: number, effects: Effects): Snapshot | undefined {
     const method = this.#shared.exchange.snapshot
     askListing(input, effects)
@@ -165,7 +171,6 @@ export class BookQuestions {
     const snapshot = new Snapshot()
     try {
       method.decode(input.body, limit, snapshot)
-      return snapshot
     } catch (error) {
       if (error instanceof PrecisionError) {
         this.#shared.halt('PrecisionLoss', error.message, input.received, effects)
@@ -173,8 +178,26 @@ export class BookQuestions {
       }
       if (!(error instanceof ProtocolError)) throw error
       this.#shared.counters.add('parse_errors')
+      this.#isBad('ProtocolChanged', `the last one did not decode: ${error.message}`, input.received, effects)
       return undefined
     }
+    const book = bookOf(snapshot)
+    if (book.fault() === 'crossed') {
+      this.#shared.counters.add('snapshots_impossible')
+      const prices = `best bid ${book.bids.price(0)} is not below best ask ${book.asks.price(0)}`
+      const what = `the last one is crossed: ${prices} at id ${book.id}`
+      this.#isBad('CrossedBook', what, input.received, effects)
+      return undefined
+    }
+    this.#bad.reset()
+    return snapshot
+  }
+
+  /** One such answer proves nothing, neither of our book nor of the exchange: it is asked again. */
+  #isBad(reason: 'ProtocolChanged' | 'CrossedBook', what: string, received: number, effects: Effects): void {
+    if (!this.#bad.add()) return
+    const message = `${BAD_ANSWERS_MAX} snapshots in a row were of no use, ${what}`
+    this.#shared.halt(reason, message, received, effects)
   }
 
   #auditFailed(received: number): void {
@@ -202,12 +225,14 @@ export class BookQuestions {
     this.silence.encode(out)
     this.audit.encode(out)
     out.integer(this.limit)
+    this.#bad.encode(out)
   }
 
   decode(from: Decoder): void {
     this.silence.decode(from)
     this.audit.decode(from)
     this.limit = from.integer()
+    this.#bad.decode(from)
   }
 }
 

@@ -65,8 +65,9 @@ export class BookTakeOver {
 
   /** The second connection brought an event. */
   keep(event: DepthEvent, received: number): void {
-    const { exchange } = this.#shared
-    this.#kept.push(event, received, (next, lastId) => exchange.link(next, lastId) === 'next')
+    const { exchange, counters } = this.#shared
+    const follows = (next: DepthEvent, lastId: bigint) => exchange.link(next, lastId) === 'next'
+    counters.add('events_dropped', this.#kept.push(event, received, follows))
     if (this.#kept.length === 1) this.#chainSince = received
   }
 
@@ -80,6 +81,11 @@ export class BookTakeOver {
     const start = this.#kept.firstNotBelow(cursor + 1n)
     if (start === this.#kept.length) return []
     return meets(this.#kept.at(start).event, cursor) ? this.#kept.all().slice(start) : 'broken'
+  }
+
+  /** Has the second connection brought what lies beyond the cursor? */
+  isAhead(cursor: bigint): boolean {
+    return this.#kept.firstNotBelow(cursor + 1n) < this.#kept.length
   }
 
   /** Time passes. `ready`: the second connection is due to take over; `quiet`: neither connection has events. */
@@ -116,16 +122,17 @@ export class BookTakeOver {
     return age >= WARMS_UP_US_MAX ? 'failed' : 'wait'
   }
 
-  /** The second connection is the only one now. */
-  end(received: number): void {
-    this.#clear()
+  /** The second connection is the only one now. Returns all that was kept of it. */
+  end(received: number): readonly Waiting[] {
+    this.#shared.counters.add('events_dropped', this.releaseHeld().length)
     this.#turn.end(received)
+    return this.#kept.take()
   }
 
   /** The first connection stays. Returns what was held back of it. */
   failed(received: number): readonly Waiting[] {
     const held = this.releaseHeld()
-    this.#clear()
+    this.#shared.counters.add('events_dropped', this.#kept.take().length)
     if (this.active) this.#turn.failed(received)
     return held
   }
@@ -134,11 +141,6 @@ export class BookTakeOver {
     const held = this.#held
     this.#held = []
     return held
-  }
-
-  #clear(): void {
-    this.#kept.clear()
-    this.#held = []
   }
 
   encode(out: Encoder): void {

@@ -33,11 +33,8 @@ export class LiveBook {
     this.#depth = depth
   }
 
-  /**
-   * Begins with a snapshot; coverage begins at `from` with what the first event chains to. Returns what is wrong
-   * with the snapshot: then no row is written.
-   */
-  start(snapshot: Snapshot, place: Start, received: number, effects: Effects): BookFault | undefined {
+  /** Begins with a snapshot that can be a book; coverage begins at `from` with what the first event chains to. */
+  start(snapshot: Snapshot, place: Start, received: number, effects: Effects): void {
     this.#connection = place.connection
     this.#meetNext = ''
     this.book.load(snapshot)
@@ -45,8 +42,6 @@ export class LiveBook {
     for (const coverage of [this.#books, this.#depth]) {
       coverage?.start(place.previousId, place.from, place.connection, snapshot.id)
     }
-    const fault = this.book.fault()
-    if (fault !== undefined) return fault
     this.#watch.loaded(this.book)
     this.#eventTime = snapshot.eventTime
     this.#transactionTime = snapshot.transactionTime
@@ -64,7 +59,6 @@ export class LiveBook {
       const head = this.#place(this.#shared.seq.next(), received)
       effects.rows.depth(head, 'snapshot', row, this.book, this.#gapBefore)
     }
-    return undefined
   }
 
   /** Rows that follow come from this connection. */

@@ -8,8 +8,8 @@ import type { Shared } from './shared.ts'
 /** A stream of prices that comes each second and has no chain: a frame is the only evidence. */
 const SILENT_US = 5_000_000
 const SILENT_US_MAX = 60_000_000
-/** So many in a row that are not later than the last row: the exchange's clock was set back. */
-const REPEATED_MAX = 60
+/** So many in a row that are earlier than the last row: the exchange's clock was set back. */
+const EARLIER_MAX = 60
 
 /** Mark prices: one frame a second, whichever connection brings it first. */
 export class MarkStream {
@@ -17,8 +17,8 @@ export class MarkStream {
   readonly #shared: Shared
   /** Event time of the last row, ms; of frames on two connections the first one counts. */
   #lastTime = 0
-  /** Prices in a row that were not later. */
-  #repeated = 0
+  /** Prices in a row that were earlier. */
+  #earlier = 0
   #waitUs = SILENT_US
   /** Receive time at which silence is no accident any more, microseconds. */
   #dueAt = Number.MAX_SAFE_INTEGER
@@ -35,11 +35,14 @@ export class MarkStream {
   }
 
   take(mark: MarkPrice, connection: number, received: number, effects: Effects): void {
-    if (mark.eventTime <= this.#lastTime && ++this.#repeated < REPEATED_MAX) {
-      return this.#shared.counters.add('mark_prices_repeated')
-    }
-    this.#repeated = 0
     this.heard(received)
+    if (mark.eventTime <= this.#lastTime) {
+      if (mark.eventTime < this.#lastTime) this.#earlier++
+      if (this.#earlier < EARLIER_MAX) return this.#shared.counters.add('mark_prices_repeated')
+      // those before this one were new as well, and are lost
+      this.end('no_data', `prices of ${mark.eventTime} follow those of ${this.#lastTime}`, effects)
+    }
+    this.#earlier = 0
     this.#lastTime = mark.eventTime
     this.#shared.counters.add('mark_prices')
     if (!this.coverage.open) this.coverage.start(0n, received, connection)
@@ -50,6 +53,7 @@ export class MarkStream {
     this.coverage.row(0n, received)
   }
 
+  /** A frame came, whatever it says: the stream is not silent. It is no evidence, and coverage stays where it is. */
   heard(received: number): void {
     this.#waitUs = SILENT_US
     this.#dueAt = received + SILENT_US
@@ -80,14 +84,14 @@ export class MarkStream {
 
   encode(out: Encoder): void {
     out.integer(this.#lastTime)
-    out.count(this.#repeated)
+    out.count(this.#earlier)
     out.integer(this.#waitUs)
     out.integer(this.#dueAt)
   }
 
   decode(from: Decoder): void {
     this.#lastTime = from.integer()
-    this.#repeated = from.count()
+    this.#earlier = from.count()
     this.#waitUs = from.integer()
     this.#dueAt = from.integer()
   }

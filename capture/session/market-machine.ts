@@ -8,7 +8,8 @@ import type { Coverage } from './ledger.ts'
 import { MarkStream } from './mark-stream.ts'
 import type { Shared } from './shared.ts'
 import { Silence } from './silence.ts'
-import { askListing } from './suspicion.ts'
+import { Streak } from './streak.ts'
+import { askListing, BAD_ANSWERS_MAX } from './suspicion.ts'
 import { TakeOver } from './take-over.ts'
 import { TradeStream } from './trade-stream.ts'
 
@@ -42,6 +43,8 @@ export class MarketMachine {
   /** Trades of the second connection, contiguous. */
   #kept: KeptTrade[] = []
   #markOnCandidate = false
+  /** Answers in a row about the last trade that did not decode. */
+  readonly #bad = new Streak(BAD_ANSWERS_MAX)
 
   constructor(shared: Shared, trades: Coverage | undefined, marks: Coverage | undefined) {
     this.#shared = shared
@@ -135,7 +138,7 @@ export class MarketMachine {
     if (!this.#silence.slot.answered(input.request, input.retryAt)) return false
     askListing(input, effects)
     this.#silence.answered(input.received)
-    const verdict = this.#compare(input)
+    const verdict = this.#compare(input, effects)
     this.#shared.counters.add(verdict === 'quiet' ? 'proofs_quiet' : 'proofs_open')
     if (verdict === 'doubt') this.#silence.doubt(input.received)
     return true
@@ -186,24 +189,31 @@ export class MarketMachine {
     if (this.#silence.ask(wish, received, effects)) this.#shared.counters.add('proofs_asked')
   }
 
-  #compare(input: ResponseInput): 'quiet' | 'open' | 'doubt' {
+  #compare(input: ResponseInput, effects: Effects): 'quiet' | 'open' | 'doubt' {
     if (input.status !== 200 || this.trades === undefined) return 'open'
     try {
       const last = this.#shared.exchange.decodeLastTrade(input.body)
+      this.#bad.reset()
       return last === undefined ? 'open' : this.trades.compare(last, this.#silence.slot.sentAt)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       this.#shared.counters.add('parse_errors')
+      if (this.#bad.add()) {
+        const message = `${BAD_ANSWERS_MAX} answers in a row about the last trade did not decode, the last: ${error.message}`
+        this.#shared.halt('ProtocolChanged', message, input.received, effects)
+      }
       return 'open'
     }
   }
 
   #keep(trade: Trade, received: number): void {
     const last = this.#kept.at(-1)
-    if (last !== undefined && trade.id <= last.trade.id) return this.#shared.counters.add('trades_repeated')
+    if (last !== undefined && trade.id <= last.trade.id && trade.tradeTime <= last.trade.tradeTime) {
+      return this.#shared.counters.add('trades_repeated')
+    }
     // a chain that breaks, or grows without end, begins anew
     if (last !== undefined && (trade.id !== last.trade.id + 1n || this.#kept.length === TRADES_KEPT_MAX)) {
-      this.#kept = []
+      this.#dropKept()
     }
     this.#kept.push({ trade: trade.copy(), received })
   }
@@ -245,8 +255,13 @@ export class MarketMachine {
     for (const { trade, received: at } of kept) this.trade(trade, this.connection, at, effects)
   }
 
-  #failTakeOver(received: number): void {
+  #dropKept(): void {
+    this.#shared.counters.add('trades_dropped', this.#kept.length)
     this.#kept = []
+  }
+
+  #failTakeOver(received: number): void {
+    this.#dropKept()
     this.#shared.counters.add('take_overs_failed')
     this.#takeOver.failed(received)
   }
@@ -266,6 +281,7 @@ export class MarketMachine {
       encodeTrade(trade, out)
     }
     out.boolean(this.#markOnCandidate)
+    this.#bad.encode(out)
   }
 
   decode(from: Decoder): void {
@@ -282,5 +298,6 @@ export class MarketMachine {
       return { trade: decodeTrade(from), received }
     })
     this.#markOnCandidate = from.boolean()
+    this.#bad.decode(from)
   }
 }

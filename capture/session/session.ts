@@ -7,15 +7,17 @@ import { ClockGuard } from './clock-guard.ts'
 import type { SessionConfig } from './config.ts'
 import { Counters } from './counters.ts'
 import type { Effects } from './effects.ts'
-import type { ClockInput, Input, ListingInput, MessageInput } from './input.ts'
+import type { ClockInput, Input, ListingInput, MessageInput, ResponseInput } from './input.ts'
 import { Coverage, Sequence } from './ledger.ts'
+import { ListingGuard } from './listing-guard.ts'
 import { MarketMachine } from './market-machine.ts'
 import { Recent } from './recent.ts'
 import { RequestNumbers } from './request-slot.ts'
 import type { Shared } from './shared.ts'
+import { refusesSymbol } from './suspicion.ts'
 
 /** Version of the canonical bytes. A checkpoint of another version is not read. */
-const STATE_VERSION = 2
+const STATE_VERSION = 3
 /** So many frames that do not decode in so long: the exchange speaks another protocol than we do. */
 const UNDECODABLE_MAX = 10
 const UNDECODABLE_WITHIN_US = 60_000_000
@@ -48,8 +50,7 @@ export class Session {
   readonly #undecodable = new Recent(UNDECODABLE_WITHIN_US)
   #halted: HaltReason | '' = ''
   #stopped = false
-  /** The exchange's word for the symbol's listing; empty before it is known. */
-  #listing = ''
+  readonly #listing = new ListingGuard()
   /** Receive time of the last tick, microseconds; 0 before the first. */
   #lastTick = 0
   #trades = true
@@ -67,6 +68,7 @@ export class Session {
       seq: new Sequence(),
       window: 0,
       share: 1,
+      listing: this.#listing,
       halt: (reason, message, received, effects) => this.#halt(reason, message, received, effects),
     }
     // one order for coverage whatever the order in the configuration
@@ -89,8 +91,9 @@ export class Session {
     return this.#halted !== '' || this.#stopped
   }
 
+  /** The exchange's word for the symbol's listing; empty before it is known. */
   get listing(): string {
-    return this.#listing
+    return this.#listing.word
   }
 
   /** Median offset of the receive clock against the exchange's, microseconds. */
@@ -131,7 +134,7 @@ export class Session {
       case 'refused':
         return this.#count(this.book.refused(input) || this.market.refused(input))
       case 'response':
-        return this.#count(this.book.response(input, effects) || this.market.response(input, effects))
+        return this.#onResponse(input, effects)
       case 'tick':
         return this.#onTick(received, input.share, effects)
       case 'listing':
@@ -255,24 +258,38 @@ export class Session {
     if (!wasReady && this.#clock.ready) this.book.clockReady(input.received, effects)
   }
 
-  /** Never listed is for good; a symbol that was listed when this session began comes back, or is stopped by a person. */
+  #onResponse(input: ResponseInput, effects: Effects): void {
+    const taken = this.book.response(input, effects) || this.market.response(input, effects)
+    this.#count(taken)
+    if (taken && !this.over && refusesSymbol(input.status)) this.#testify(input.received, effects)
+  }
+
   #onListing(input: ListingInput, effects: Effects): void {
-    const { status, word, received } = input
-    if (status === 'absent' && this.#listing === '') {
-      const message = `${this.config.exchange} lists no symbol ${this.config.symbol}`
-      return this.#halt('SymbolUnknown', message, received, effects)
-    }
-    this.#listing = status === 'absent' ? 'absent' : word
-    if (status === 'trading') {
-      if (this.#trades) return
-      this.#trades = true
-      this.book.resume(received)
-      return this.market.resume(received, effects)
-    }
+    const { received } = input
+    const said = this.#listing.take(input)
+    if (said === 'unlisted') return this.#testify(received, effects)
+    if (said === 'not_trading') return this.#pause(received, effects)
+    if (this.#trades) return
+    this.#trades = true
+    this.book.resume(received)
+    this.market.resume(received, effects)
+  }
+
+  /** The listing, or a request that was refused, says that there is no such symbol: final, if it is not alone. */
+  #testify(received: number, effects: Effects): void {
+    if (!this.#listing.testify(received)) return
+    const { depth_events, trades, mark_prices } = this.counters.values
+    // one that has events is there, whatever is said: it waits
+    if (depth_events + trades + mark_prices > 0) return this.#pause(received, effects)
+    const message = `${this.config.exchange} lists no symbol ${this.config.symbol}`
+    this.#halt('SymbolUnknown', message, received, effects)
+  }
+
+  #pause(received: number, effects: Effects): void {
     this.book.releaseHeld(effects)
     if (this.over) return
     this.#trades = false
-    const detail = `the exchange says ${this.#listing}`
+    const detail = `the exchange says ${this.#listing.word}`
     this.book.pause(detail, received, effects)
     if (!this.over) this.market.pause(detail, received, effects)
   }
@@ -316,7 +333,7 @@ export class Session {
     this.#undecodable.encode(out)
     out.string(this.#halted)
     out.boolean(this.#stopped)
-    out.string(this.#listing)
+    this.#listing.encode(out)
     out.integer(this.#lastTick)
     out.boolean(this.#trades)
     this.book.encode(out)
@@ -344,7 +361,7 @@ export class Session {
     this.#undecodable.decode(from)
     this.#halted = from.word(['', ...HALTS])
     this.#stopped = from.boolean()
-    this.#listing = from.string()
+    this.#listing.decode(from)
     this.#lastTick = from.integer()
     this.#trades = from.boolean()
     this.book.decode(from)

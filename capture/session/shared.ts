@@ -5,6 +5,7 @@ import type { SessionConfig } from './config.ts'
 import type { Counters } from './counters.ts'
 import type { Effects } from './effects.ts'
 import type { Sequence } from './ledger.ts'
+import type { ListingGuard } from './listing-guard.ts'
 import type { RequestNumbers } from './request-slot.ts'
 
 /** What the machines of one session share. */
@@ -13,6 +14,7 @@ export interface Shared {
   readonly config: SessionConfig
   readonly counters: Counters
   readonly clock: ClockGuard
+  readonly listing: ListingGuard
   readonly numbers: RequestNumbers
   readonly seq: Sequence
   /** Index of the open window. */

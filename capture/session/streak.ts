@@ -12,8 +12,8 @@ export class Streak {
     this.#max = max
   }
 
-  /** It happened again, after `liveForUs` of a live book; returns whether it was once too often. */
-  add(liveForUs: number): boolean {
+  /** It happened again, after `liveForUs` of a live book if that matters; returns whether it was once too often. */
+  add(liveForUs = 0): boolean {
     if (liveForUs >= RECOVERED_US) this.#count = 0
     this.#count++
     return this.#count >= this.#max

@@ -7,12 +7,14 @@ import type { Shared } from './shared.ts'
 
 /** −1 stands for no trade yet. */
 const NO_TRADE = -1n
-/** So many new trades in a row with old ids: the exchange counts anew, or one id was far off. */
-const REUSED_MAX = 100
 /** A trade this much younger than the connection should have come on it; clocks differ a little. */
 const YOUNGER_US = 2_000_000
 
-/** Trades count by one. What was published already is dropped; a jump ends coverage and starts it anew. */
+/**
+ * Trades count by one. What was published already is dropped; a jump ends coverage and starts it anew. So does a
+ * count that begins anew, lower: a trade that is sent again is not later than the latest one, so one that is later
+ * and has an id that was used already is a new one.
+ */
 export class TradeStream {
   /** The id that the stream stands at; −1 before the first. */
   lastId = NO_TRADE
@@ -20,9 +22,10 @@ export class TradeStream {
   readonly #shared: Shared
   /** Id of the last row; the next row follows it or has a gap before it. */
   #lastRow = NO_TRADE
-  #lastTime = 0
-  /** Trades in a row that are later than the last one and have ids that were used already. */
-  #reused = 0
+  /** Time of the latest trade that is known of, ms. */
+  #latest = 0
+  /** Trades up to this time are of a count of ids that is over, ms; 0 where ids never began anew. */
+  #countsFrom = 0
   /** The exchange's last trade, while it is waited for. */
   #expected: LastTrade | undefined
   /** The next trade is the first one of another connection. */
@@ -36,12 +39,11 @@ export class TradeStream {
 
   take(trade: Trade, connection: number, received: number, effects: Effects): void {
     const { counters, seq, window } = this.#shared
-    if (trade.id <= this.lastId) {
-      // what is sent again is not later than what came last
-      if (trade.tradeTime > this.#lastTime) this.#reused++
-      if (this.#reused < REUSED_MAX) return counters.add('trades_repeated')
+    const anew = trade.id <= this.lastId && trade.tradeTime > this.#latest
+    if (anew) this.#countsFrom = this.#latest
+    else if (trade.id <= this.lastId || trade.tradeTime <= this.#countsFrom) {
+      return counters.add('trades_repeated')
     }
-    this.#reused = 0
     counters.add('trades')
     const { coverage } = this
     if (coverage.open && trade.id !== this.lastId + 1n) {
@@ -52,11 +54,11 @@ export class TradeStream {
     this.#head.seq = seq.next()
     this.#head.connection = connection
     this.#head.received = received
-    effects.rows.trade(this.#head, trade, trade.id !== this.#lastRow + 1n)
+    effects.rows.trade(this.#head, trade, anew || trade.id !== this.#lastRow + 1n)
     coverage.row(trade.id, received)
     this.lastId = trade.id
     this.#lastRow = trade.id
-    this.#lastTime = trade.tradeTime
+    this.#latest = Math.max(this.#latest, trade.tradeTime)
     this.#expected = undefined
     this.#changedOver = false
   }
@@ -105,6 +107,7 @@ export class TradeStream {
     const tradedAt = expected.time * 1000 + this.#shared.clock.offset
     if (tradedAt > openedAt + YOUNGER_US) return true
     this.lastId = expected.id
+    this.#latest = Math.max(this.#latest, expected.time)
     this.coverage.start(expected.id, from, connection)
     return false
   }
@@ -112,8 +115,8 @@ export class TradeStream {
   encode(out: Encoder): void {
     out.id(this.lastId)
     out.id(this.#lastRow)
-    out.integer(this.#lastTime)
-    out.count(this.#reused)
+    out.integer(this.#latest)
+    out.integer(this.#countsFrom)
     out.boolean(this.#changedOver)
     out.boolean(this.#expected !== undefined)
     out.id(this.#expected?.id ?? 0n)
@@ -123,8 +126,8 @@ export class TradeStream {
   decode(from: Decoder): void {
     this.lastId = from.id()
     this.#lastRow = from.id()
-    this.#lastTime = from.integer()
-    this.#reused = from.count()
+    this.#latest = from.integer()
+    this.#countsFrom = from.integer()
     this.#changedOver = from.boolean()
     const expected = from.boolean()
     const id = from.id()

@@ -11,6 +11,7 @@ const JOINER = 'capture/session/joiner.ts'
 const LEDGER = 'capture/session/ledger.ts'
 const LIVE_BOOK = 'capture/session/live-book.ts'
 const GUARDS = 'capture/session/book-guards.ts'
+const QUESTIONS = 'capture/session/book-questions.ts'
 const SESSION = 'capture/session/session.ts'
 const TRADES = 'capture/session/trade-stream.ts'
 
@@ -63,7 +64,7 @@ export const BOOK: readonly Mutation[] = [
     why: 'a join applies events with one missing among them',
     file: BUFFER,
     find: 'if (last !== undefined && !follows(event, last.event.finalId)) {',
-    replace: 'if (false) return',
+    replace: 'if (false) {',
     test: { file: CHAIN_TEST, name: 'a break among the kept events drops what lies before it' },
   },
   {
@@ -214,16 +215,79 @@ export const BOOK: readonly Mutation[] = [
     name: 'trades are published twice',
     why: 'what two connections brought is traded volume that never was',
     file: TRADES,
-    find: 'if (trade.id <= this.lastId) {',
-    replace: 'if (trade.id < 0n) {',
+    find: 'else if (trade.id <= this.lastId || trade.tradeTime <= this.#countsFrom) {',
+    replace: 'else if (trade.tradeTime <= this.#countsFrom) {',
     test: { file: MARKET_TEST, name: 'a trade that was published already is dropped and counted' },
+  },
+  {
+    name: 'trades of a new count are taken for repeated ones',
+    why: 'they are dropped, and the first that fits goes on from the old count as if nothing were missing',
+    file: TRADES,
+    find: 'const anew = trade.id <= this.lastId && trade.tradeTime > this.#latest',
+    replace: 'const anew = false',
+    test: { file: MARKET_TEST, name: 'ids that begin anew just below the last one do not go on from it' },
+  },
+  {
+    name: 'trades of a count that is over are published again',
+    why: 'a connection that lags brings them once more, and their ids are higher than the new ones',
+    file: TRADES,
+    find: ' || trade.tradeTime <= this.#countsFrom',
+    replace: '',
+    test: {
+      file: MARKET_TEST,
+      name: 'what is sent again of the count that is over falls out, though its ids are higher',
+    },
+  },
+  {
+    name: 'a crossed snapshot is joined',
+    why: 'a book that cannot be is published',
+    file: QUESTIONS,
+    find: "if (book.fault() === 'crossed') {",
+    replace: 'if (false) {',
+    test: {
+      file: GUARDS_TEST,
+      name: 'a snapshot that is crossed in itself is refused, counted and asked again: it says nothing of our book',
+    },
+  },
+  {
+    name: 'half a snapshot is joined',
+    why: 'a book without a side is published as live',
+    file: GUARDS,
+    find: 'if (snapshot.bids.length > 0 && snapshot.asks.length > 0) return false',
+    replace: 'if (snapshot.id > 0n) return false',
+    test: {
+      file: GUARDS_TEST,
+      name: 'a snapshot that has an empty side in itself is refused and asked again, and counts as such a join',
+    },
+  },
+  {
+    name: 'snapshots that are of no use, for ever',
+    why: 'an exchange that changed its snapshots is asked without end, and nobody is told',
+    file: QUESTIONS,
+    find: 'if (!this.#bad.add()) return',
+    replace: 'if (!this.#bad.add() || received > 0) return',
+    test: {
+      file: FRAMES_TEST,
+      name: 'halt ProtocolChanged: ten snapshots in a row that do not decode, whatever they were asked for',
+    },
+  },
+  {
+    name: 'bad answers now and then add up to a halt',
+    why: 'a page of HTML once a day ends a capture that is sound',
+    file: QUESTIONS,
+    find: 'this.#bad.reset()',
+    replace: '',
+    test: {
+      file: FRAMES_TEST,
+      name: 'a page of HTML in place of a snapshot now and then is one more failure',
+    },
   },
   {
     name: 'a jump in trade ids is passed over',
     why: 'coverage claims trades that never came',
     file: TRADES,
     find: 'if (coverage.open && trade.id !== this.lastId + 1n) {',
-    replace: 'if (false) return',
+    replace: 'if (false) {',
     test: { file: MARKET_TEST, name: 'gap: a jump in the trade ids ends coverage and starts it anew' },
   },
   {

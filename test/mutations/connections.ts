@@ -4,11 +4,13 @@ import type { Mutation } from './mutation.ts'
 const CONNECTION = 'capture/feed/connection.ts'
 const BOOK_CONNECTIONS = 'capture/session/book-connections.ts'
 const MACHINE = 'capture/session/book-machine.ts'
+const LISTING = 'capture/session/listing-guard.ts'
 const SESSION = 'capture/session/session.ts'
 const BUDGET = 'capture/feed/budget.ts'
 const KEEPER = 'capture/process/keeper.ts'
 
 const BUDGET_TEST = 'test/feed/budget.test.ts'
+const FROZEN_TEST = 'test/session/take-over-frozen.test.ts'
 const GUARDS_TEST = 'test/session/guards.test.ts'
 const KEEPER_TEST = 'test/process/keeper.test.ts'
 const LIMITS_TEST = 'test/session/limits.test.ts'
@@ -90,9 +92,9 @@ export const CONNECTIONS: readonly Mutation[] = [
   {
     name: 'a halt of trading is ignored',
     why: 'an empty book in a halt is taken for a fault, and ends the capture',
-    file: SESSION,
-    find: "if (status === 'trading') {",
-    replace: "if (status !== 'absent') {",
+    file: LISTING,
+    find: "return status === 'trading' ? 'trading' : 'not_trading'",
+    replace: "return status === 'absent' ? 'not_trading' : 'trading'",
     test: {
       file: LIMITS_TEST,
       name: 'pause not_trading: coverage of every stream ends, nothing is taken nor asked until it trades',
@@ -101,10 +103,65 @@ export const CONNECTIONS: readonly Mutation[] = [
   {
     name: 'an unknown symbol waits for ever',
     why: 'a typing error looks like a capture that is starting',
+    file: LISTING,
+    find: "this.unlisted = status === 'absent' && !this.#wasListed",
+    replace: 'this.unlisted = false',
+    test: {
+      file: GUARDS_TEST,
+      name: 'a symbol that was never listed halts at the second answer that says so, not at the first',
+    },
+  },
+  {
+    name: 'one listing without the symbol is final',
+    why: 'one wrong answer of one server ends a capture for good',
+    file: LISTING,
+    find: 'return this.unlisted && received - this.#unlistedSince >= UNLISTED_APART_US',
+    replace: 'return this.unlisted',
+    test: { file: GUARDS_TEST, name: 'two answers of one moment are one' },
+  },
+  {
+    name: 'one that has events can be unknown',
+    why: 'a listing that lags behind a new symbol ends its capture for good',
     file: SESSION,
-    find: "if (status === 'absent' && this.#listing === '') {",
-    replace: 'if (false) {',
-    test: { file: GUARDS_TEST, name: 'a symbol that was never listed halts' },
+    find: 'if (depth_events + trades + mark_prices > 0) return',
+    replace: 'if (depth_events + trades + mark_prices < 0) return',
+    test: {
+      file: GUARDS_TEST,
+      name: 'one that has events is there, however often the listing does not have it: it waits',
+    },
+  },
+  {
+    name: 'a second connection goes down with a frozen first one',
+    why: 'a gap, where the other connection has all that is missing',
+    file: BOOK_CONNECTIONS,
+    find: "this.#changeOver(received, effects, 'frozen')\n    return true",
+    replace: 'return false',
+    test: {
+      file: FROZEN_TEST,
+      name: 'the second one has an event that meets the cursor: it takes over at once, and nothing is lost',
+    },
+  },
+  {
+    name: 'a second connection that is silent too takes over from a frozen one',
+    why: 'it proves nothing: the book would follow silence',
+    file: BOOK_CONNECTIONS,
+    find: ' || !this.#takeOver.isAhead(this.#book.cursor())',
+    replace: '',
+    test: {
+      file: FROZEN_TEST,
+      name: 'the second one has brought nothing later: it proves nothing, and both are left',
+    },
+  },
+  {
+    name: 'what a second connection brought is lost with the book',
+    why: 'the join waits for events that are there already',
+    file: MACHINE,
+    find: 'for (const waiting of events) this.#joiner.keep(waiting.event, waiting.received)',
+    replace: '',
+    test: {
+      file: FROZEN_TEST,
+      name: 'the first one is cut and the second one began later: the join has what the second one brought',
+    },
   },
   {
     name: '429 is ignored',

@@ -6,12 +6,14 @@ const CLOCK = 'capture/session/clock-guard.ts'
 const GUARDS = 'capture/session/book-guards.ts'
 const MACHINE = 'capture/session/book-machine.ts'
 const MARKET = 'capture/session/market-machine.ts'
+const MARKS = 'capture/session/mark-stream.ts'
 const QUESTIONS = 'capture/session/book-questions.ts'
 const SILENCE = 'capture/session/silence.ts'
 const SLOT = 'capture/session/request-slot.ts'
 
 const AUDIT_TEST = 'test/session/audit.test.ts'
 const CLOCK_TEST = 'test/session/clock.test.ts'
+const GUARDS_TEST = 'test/session/guards.test.ts'
 const MARKET_TEST = 'test/session/market.test.ts'
 const SILENCE_TEST = 'test/session/silence.test.ts'
 
@@ -20,9 +22,9 @@ export const EVIDENCE: readonly Mutation[] = [
     name: 'coverage by tick',
     why: 'a feed that froze is covered for as long as the process lives',
     file: MACHINE,
-    find: 'this.#endRateLimit(received)\n    this.#tryJoin',
+    find: 'if (this.#listens()) this.#askSilence(received, effects)',
     replace:
-      'this.#endRateLimit(received)\n    if (this.#isLive()) this.live.prove(received)\n    this.#tryJoin',
+      'if (this.#isLive()) this.live.prove(received)\n    if (this.#listens()) this.#askSilence(received, effects)',
     test: {
       file: SILENCE_TEST,
       name: 'without an answer coverage ends with its last event, whatever the ticks say',
@@ -48,6 +50,62 @@ export const EVIDENCE: readonly Mutation[] = [
     test: {
       file: SILENCE_TEST,
       name: 'the same id with other levels: audit_mismatch, with what vouched for the rows withdrawn',
+    },
+  },
+  {
+    name: 'half a book is evidence against ours',
+    why: 'one broken answer withdraws what vouched for a sound book',
+    file: QUESTIONS,
+    find: "if (theirs.fault() !== undefined) return 'open'",
+    replace: '',
+    test: {
+      file: GUARDS_TEST,
+      name: 'in an audit or in a proof of silence it is void: the book stays',
+    },
+  },
+  {
+    name: 'a price that was sent again is silence',
+    why: 'a connection that brings a frame each second is cut again and again',
+    file: MARKS,
+    find: 'this.heard(received)\n    if (mark',
+    replace: 'if (mark.eventTime > this.#lastTime) this.heard(received)\n    if (mark',
+    test: {
+      file: MARKET_TEST,
+      name: 'a price that was published already is a frame, so no silence, and no evidence, so no coverage',
+    },
+  },
+  {
+    name: 'a price that was sent again is evidence',
+    why: 'an edge that repeats its last price for hours is covered',
+    file: MARKS,
+    find: "if (this.#earlier < EARLIER_MAX) return this.#shared.counters.add('mark_prices_repeated')",
+    replace:
+      "if (this.coverage.open) this.coverage.advance(0n, received)\n      if (this.#earlier < EARLIER_MAX) return this.#shared.counters.add('mark_prices_repeated')",
+    test: {
+      file: MARKET_TEST,
+      name: 'a price that was published already is a frame, so no silence, and no evidence, so no coverage',
+    },
+  },
+  {
+    name: 'prices that were passed over are no gap',
+    why: 'a minute of prices is missing where the exchange set its clock back, and coverage claims it',
+    file: MARKS,
+    find: "this.end('no_data', `prices of",
+    replace: "if (received < 0) this.end('no_data', `prices of",
+    test: {
+      file: MARKET_TEST,
+      name: 'a clock of the exchange that was set back: published in the end, and what was passed over is a gap',
+    },
+  },
+  {
+    name: 'answers about the last trade that do not decode, for ever',
+    why: 'the silence of trades is never proven again, and nobody is told',
+    file: MARKET,
+    find: 'if (this.#bad.add()) {',
+    replace: 'if (false) {',
+    test: {
+      file: MARKET_TEST,
+      name: 'halt ProtocolChanged: ten answers in a row that do not decode, and nine never',
     },
   },
   {
@@ -102,7 +160,7 @@ export const EVIDENCE: readonly Mutation[] = [
   {
     name: 'mark prices may be silent for ever',
     why: 'nothing chains them: a dead stream looks like a quiet one',
-    file: 'capture/session/mark-stream.ts',
+    file: MARKS,
     find: 'if (received < this.#dueAt) return false',
     replace: 'if (received > 0) return false',
     test: { file: MARKET_TEST, name: 'no frame for five seconds: no_data, and its socket reconnects' },

@@ -53,6 +53,37 @@ describe('schema', () => {
     assert.deepEqual(drive.haltReasons, [])
   })
 
+  it('halt ProtocolChanged: ten snapshots in a row that do not decode, whatever they were asked for', () => {
+    const drive = new Drive().open().event(100, 105)
+    const bad = (rank: 'join' | 'audit' | 'proof') =>
+      drive.body(drive.request(rank).id, Buffer.from('{"lastUpdateId":"x"}'))
+    for (let i = 0; i < 8; i++) bad('join')
+    assert.deepEqual([drive.haltReasons, drive.counters.snapshots_failed], [[], 8])
+    assert.equal(drive.request('join').attempt, 8)
+    drive.answer(drive.request('join').id, 103)
+    assert.equal(drive.state, 'live', 'one that decodes starts the count anew')
+    for (let i = 0; i < 9; i++) {
+      const rank = i === 0 ? 'proof' : 'audit'
+      const before = drive.asked(rank)
+      while (drive.asked(rank) === before) drive.leap(rank === 'proof' ? 5 : 601)
+      bad(rank)
+    }
+    assert.deepEqual([drive.haltReasons, drive.state], [[], 'live'])
+    drive.leap(61)
+    bad('audit')
+    assert.deepEqual(drive.haltReasons, ['ProtocolChanged'])
+    assert.match(drive.out.halts[0]?.message ?? '', /10 snapshots in a row .* did not decode/)
+  })
+
+  it('a page of HTML in place of a snapshot now and then is one more failure', () => {
+    const drive = new Drive().open().event(100, 105)
+    for (let i = 0; i < 30; i++) {
+      drive.body(drive.request('join').id, Buffer.from('<html>Bad Gateway</html>'))
+      if (i % 7 === 6) drive.answer(drive.request('join').id, 90)
+    }
+    assert.deepEqual([drive.haltReasons, drive.state, drive.counters.snapshots_failed], [[], 'buffering', 30])
+  })
+
   it('unknown fields are counted and change nothing', () => {
     const drive = new Drive().live()
     const payload = Buffer.from(

@@ -44,16 +44,43 @@ describe('crossed', () => {
     assert.equal(drive.out.halts.length, 1)
   })
 
-  it('a snapshot that is crossed in itself halts before any row', () => {
-    const drive = new Drive()
-      .open()
-      .depth({ U: 101, u: 105, pu: 100 })
-      .snapshot(103, [['102', '1']], [['101', '1']])
-    assert.deepEqual(
-      drive.out.halts.map((halt) => halt.reason),
-      ['CrossedBook'],
-    )
-    assert.equal(drive.out.of('books').length + drive.out.of('depth').length, 0)
+  const impossible: readonly Level[] = [['102', '1']]
+
+  it('a snapshot that is crossed in itself is refused, counted and asked again: it says nothing of our book', () => {
+    const drive = new Drive().open().event(100, 105)
+    drive.answer(drive.request('join').id, 103, impossible)
+    assert.deepEqual([drive.haltReasons, drive.state, drive.out.collected], [[], 'buffering', []])
+    assert.deepEqual([drive.counters.snapshots_impossible, drive.counters.snapshots_failed], [1, 1])
+    assert.deepEqual([drive.asked('join'), drive.request('join').attempt], [2, 1])
+    drive.answer(drive.request('join').id, 103)
+    assert.deepEqual([drive.state, drive.bookIds, drive.counters.gaps], ['live', [105n], 0])
+  })
+
+  it('ten such snapshots in a row: halt CrossedBook, and no row of any', () => {
+    const drive = new Drive().open().event(100, 105)
+    const answer = (times: number) => {
+      for (let i = 0; i < times; i++) drive.answer(drive.request('join').id, 103, impossible)
+    }
+    answer(9)
+    drive.answer(drive.request('join').id, 90)
+    assert.equal(drive.counters.snapshots_too_old, 1, 'one that could be starts the count anew')
+    answer(9)
+    assert.deepEqual(drive.haltReasons, [])
+    answer(1)
+    assert.deepEqual(drive.haltReasons, ['CrossedBook'])
+    assert.match(drive.out.halts[0]?.message ?? '', /best bid 102 is not below best ask 101 at id 103/)
+    assert.deepEqual(drive.out.collected, [])
+  })
+
+  it('in an audit or in a proof of silence it is void: the book stays', () => {
+    const audit = new Drive().live().leap(601)
+    audit.answer(audit.request('audit').id, 110, impossible)
+    assert.deepEqual([audit.state, audit.counters.audits_void, audit.counters.gaps], ['live', 1, 0])
+    for (const bids of [impossible, []]) {
+      const proof = new Drive().live().leap(5)
+      proof.answer(proof.request('proof').id, 110, bids)
+      assert.deepEqual([proof.state, proof.counters.proofs_open, proof.counters.gaps], ['live', 1, 0])
+    }
   })
 
   it('after a halt nothing is taken any more', () => {
@@ -119,12 +146,48 @@ describe('horizon', () => {
 })
 
 describe('listing', () => {
-  it('a symbol that was never listed halts', () => {
-    const drive = new Drive().open().input({ kind: 'listing', status: 'absent', word: '' })
-    assert.deepEqual(
-      drive.out.halts.map((halt) => halt.reason),
-      ['SymbolUnknown'],
-    )
+  const absent = { kind: 'listing', status: 'absent', word: '' } as const
+  const unlisted = () => new Drive().open().input(absent)
+
+  it('a symbol that was never listed halts at the second answer that says so, not at the first', () => {
+    const drive = unlisted()
+    assert.deepEqual([drive.haltReasons, drive.session.listing], [[], 'absent'])
+    assert.equal(drive.session.book.reason, 'not_trading', 'what it may be waiting for in vain')
+    drive.leap(300).input(absent)
+    assert.deepEqual(drive.haltReasons, ['SymbolUnknown'])
+    assert.match(drive.out.halts[0]?.message ?? '', /BinanceUsdm lists no symbol BTCUSDT/)
+  })
+
+  it('two answers of one moment are one', () => {
+    const drive = unlisted().leap(4).input(absent)
+    assert.deepEqual(drive.haltReasons, [])
+    drive.leap(1).input(absent)
+    assert.deepEqual(drive.haltReasons, ['SymbolUnknown'])
+  })
+
+  it('a request that the exchange refuses as wrong is the second answer', () => {
+    const refused = (drive: Drive, status: number) =>
+      drive.body(drive.request('join').id, Buffer.from(''), { status }).haltReasons
+    const drive = unlisted().leap(5.1)
+    assert.deepEqual(refused(drive, 503), [])
+    assert.deepEqual(refused(drive, 400), ['SymbolUnknown'])
+    assert.deepEqual(refused(new Drive().open().leap(5.1), 400), [], 'alone it is none')
+  })
+
+  it('one wrong answer loses nothing: what comes is taken, and the next listing has it', () => {
+    const drive = unlisted().event(100, 105)
+    drive.answer(drive.request('join').id, 103).event(105, 110)
+    drive.input({ kind: 'listing', status: 'trading', word: 'TRADING' })
+    assert.deepEqual([drive.state, drive.bookIds, drive.session.book.reason], ['live', [105n, 110n], ''])
+    drive.input(absent).leap(10)
+    assert.deepEqual([drive.state, drive.haltReasons], ['paused', []], 'it was listed: it may come back')
+  })
+
+  it('one that has events is there, however often the listing does not have it: it waits', () => {
+    const drive = unlisted().event(100, 105).leap(300).input(absent).input(absent)
+    assert.deepEqual([drive.state, drive.session.book.reason], ['paused', 'not_trading'])
+    drive.input({ kind: 'listing', status: 'trading', word: 'TRADING' })
+    assert.deepEqual([drive.state, drive.haltReasons], ['buffering', []])
   })
 })
 
@@ -252,10 +315,19 @@ describe('empty side', () => {
     assert.deepEqual(drive.bookIds, [105n])
   })
 
-  it('a snapshot that has an empty side in itself is such a join', () => {
+  it('a snapshot that has an empty side in itself is refused and asked again, and counts as such a join', () => {
     const drive = new Drive().open().event(100, 105)
-    for (let i = 0; i < 3; i++) drive.answer(drive.request('join').id, 103, [], ASKS)
+    const empty = () => drive.answer(drive.request('join').id, 103, [], ASKS)
+    empty()
+    assert.deepEqual(
+      [drive.state, drive.counters.snapshots_impossible, drive.asked('join')],
+      ['buffering', 1, 2],
+    )
+    assert.equal(drive.request('join').attempt, 1, 'ever more slowly')
+    empty()
+    assert.deepEqual(drive.haltReasons, [])
+    empty()
     assert.deepEqual(drive.haltReasons, ['EmptyBook'])
-    assert.equal(drive.bookIds.length, 0)
+    assert.deepEqual(drive.out.collected, [])
   })
 })

@@ -40,13 +40,42 @@ describe('trade ids', () => {
     )
   })
 
-  it('a hundred later trades with old ids are a new count: a gap, not silence', () => {
+  it('ids that begin anew, lower, are seen at once: the trade is later, so it is none that is sent again', () => {
     const drive = new Drive().open(2, 'market').trade(1_000_000)
-    for (let id = 5; id < 110; id++) drive.trade(id, { later: id })
+    for (let id = 5; id < 8; id++) drive.trade(id, { later: id })
     assert.deepEqual(drive.out.coverageTexts(), ['trades proven 999999:1000000..1000000 rows 1 sequence'])
-    const ids = drive.out.of('trades').map((row) => row.values['id'])
-    assert.deepEqual(ids.slice(0, 3), [1_000_000n, 104n, 105n])
-    assert.equal(drive.session.counters.values.trades_repeated, 99)
+    assert.deepEqual(drive.tradeIds, [1_000_000n, 5n, 6n, 7n])
+    assert.deepEqual(
+      drive.out.of('trades').map((row) => row.values['gapBefore']),
+      [true, true, false, false],
+    )
+    assert.equal(drive.counters.trades_repeated, 0)
+  })
+
+  it('ids that begin anew just below the last one do not go on from it', () => {
+    const drive = new Drive().open(2, 'market').trade(39, { later: 1 }).trade(40, { later: 2 })
+    for (let id = 38; id <= 42; id++) drive.trade(id, { later: id })
+    assert.deepEqual(drive.tradeIds, [39n, 40n, 38n, 39n, 40n, 41n, 42n])
+    drive.stop()
+    assert.deepEqual(drive.out.coverageTexts(), [
+      'trades proven 38:39..40 rows 2 sequence',
+      'trades proven 37:38..42 rows 5 stopped',
+    ])
+  })
+
+  it('what is sent again of the count that is over falls out, though its ids are higher', () => {
+    const drive = new Drive().open(2, 'market').trade(99, { later: 1 }).trade(100, { later: 2 })
+    drive.trade(5, { later: 3 }).trade(99, { later: 1 }).trade(100, { later: 2 }).trade(6, { later: 4 })
+    assert.deepEqual([drive.tradeIds, drive.counters.trades_repeated], [[99n, 100n, 5n, 6n], 2])
+    assert.equal(drive.out.of('coverage').length, 1)
+  })
+
+  it('the last trade that REST told of is known: it is none of a new count when it comes late', () => {
+    const drive = new Drive(TRADES).open(2, 'market').leap(61)
+    drive.sent(drive.request('audit', 'last_trade').id, 0)
+    const late = 1_721_347_020_000
+    drive.lastTrade(41, late).leap(2.1).trade(41).trade(42, { later: 1 })
+    assert.deepEqual([drive.tradeIds, drive.out.of('coverage')], [[42n], []])
   })
 
   it('trades that are sent again fall out by id, however many they are', () => {
@@ -137,6 +166,22 @@ describe('silence of trades', () => {
     }
   })
 
+  it('halt ProtocolChanged: ten answers in a row that do not decode, and nine never', () => {
+    const drive = new Drive(TRADES).open(2, 'market').trade(5)
+    const answer = (body: string) => {
+      const before = asked(drive)
+      while (asked(drive) === before) drive.leap(60)
+      drive.body(drive.request('audit', 'last_trade').id, Buffer.from(body))
+    }
+    for (let i = 0; i < 9; i++) answer('<html>')
+    answer('[]')
+    for (let i = 0; i < 9; i++) answer('[{"id":5}]')
+    assert.deepEqual(drive.haltReasons, [])
+    answer('[{"id":5}]')
+    assert.deepEqual(drive.haltReasons, ['ProtocolChanged'])
+    assert.match(drive.out.halts[0]?.message ?? '', /10 answers in a row about the last trade/)
+  })
+
   it('is asked again after twice the time, at most each ten minutes', () => {
     const drive = new Drive(TRADES).open(2, 'market').trade(5)
     const waits: number[] = []
@@ -219,17 +264,31 @@ describe('silence of mark prices', () => {
     assert.equal(drive.out.reconnects.length, 1)
   })
 
-  it('a price that was published already is no evidence', () => {
+  it('a price that was published already is a frame, so no silence, and no evidence, so no coverage', () => {
     const drive = prices()
-    for (let i = 0; i < 3; i++) drive.leap(1.8).markPrice(1000)
-    assert.deepEqual([drive.out.reconnects.length, drive.counters.mark_prices_repeated], [1, 3])
+    const reached = drive.session.coverage('mark_price')?.to
+    for (let i = 0; i < 100; i++) drive.leap(1.8).markPrice(1000)
+    assert.deepEqual([drive.out.reconnects.length, drive.counters.mark_prices_repeated], [0, 100])
+    assert.equal(drive.session.coverage('mark_price')?.to, reached)
+    assert.equal(drive.out.of('mark_price').length, 1, 'however often it comes')
   })
 
-  it('a new connection does not publish the same price again, a clock that was set back does in the end', () => {
+  it('a new connection does not publish the same price again', () => {
     const drive = prices().close(2).open(3, 'market').markPrice(1000, 3)
     assert.equal(drive.out.of('mark_price').length, 1)
-    for (let i = 0; i < 59; i++) drive.markPrice(100 + i, 3)
-    assert.equal(drive.out.of('mark_price').length, 2)
+  })
+
+  it('a clock of the exchange that was set back: published in the end, and what was passed over is a gap', () => {
+    const drive = prices().markPrice(200_000)
+    const reached = drive.now
+    for (let i = 0; i < 60; i++) drive.markPrice(100_000 + i)
+    drive.markPrice(100_060)
+    assert.deepEqual(
+      drive.out.of('mark_price').map((row) => row.values['eventTime']),
+      [1000, 200_000, 100_059, 100_060],
+    )
+    assert.deepEqual(drive.out.coverageTexts(), ['mark_price observed 0:0..0 rows 2 no_data'])
+    assert.equal(drive.out.of('coverage')[0]?.values['to'], reached)
   })
 
   it('each connection that stays silent gets twice the time, at most a minute', () => {

@@ -25,6 +25,7 @@ const STEPS = [
   'answer failed',
   'answer limited',
   'answer undecodable',
+  'answer impossible',
   'sent',
   'refused',
   'open',
@@ -57,6 +58,7 @@ const STEPS = [
   'market garbage',
   'overload',
   'off',
+  'unlisted',
   'on',
   'on',
   'probe',
@@ -126,6 +128,8 @@ class World {
         return this.#answer(0, BIDS, 503)
       case 'answer limited':
         return this.#answer(0, BIDS, 429)
+      case 'answer impossible':
+        return this.#answer(0, size < 3 ? [['120', '1']] : [])
       case 'answer undecodable': {
         const request = this.#waiting()
         if (request !== undefined) drive.body(request.id, Buffer.from('{'))
@@ -204,6 +208,9 @@ class World {
         return
       case 'overload':
         drive.input({ kind: 'overload', stalledMs: 2000, what: size < 3 ? 'loop' : 'journal' })
+        return
+      case 'unlisted':
+        drive.input({ kind: 'listing', status: 'absent', word: '' })
         return
       case 'off':
       case 'on':

@@ -93,6 +93,20 @@ describe('take-over of trades and mark prices', () => {
     assert.deepEqual([drive.tradeIds, drive.out.of('coverage').length], [[5n, 6n, 7n, 8n], 0])
   })
 
+  it('trades of the second one that are not needed are counted', () => {
+    const drive = besideMarket().trade(7, { connection: 3 }).trade(9, { connection: 3 })
+    assert.equal(drive.counters.trades_dropped, 1, 'before a break')
+    assert.equal(drive.close(3).counters.trades_dropped, 2, 'of a connection that is lost')
+  })
+
+  it('ids that begin anew on the second one are a break of what it keeps, no repetition', () => {
+    const drive = besideMarket().trade(8, { connection: 3 }).trade(3, { connection: 3, later: 5 })
+    drive.trade(4, { connection: 3, later: 6 }).close(2)
+    assert.deepEqual(drive.tradeIds.slice(-2), [3n, 4n])
+    assert.deepEqual(drive.out.coverageTexts()[0], 'trades proven 4:5..7 rows 3 reconnect')
+    assert.equal(drive.counters.trades_dropped, 1)
+  })
+
   it('a frame of the second one that does not decode is no gap', () => {
     const drive = both(besideMarket(), 7, 2000)
     drive.input({ kind: 'message', connection: 3, payload: Buffer.from('{"e":"aggTrade","p":"x"}') })

@@ -208,6 +208,14 @@ const CASES: Readonly<Record<FaultKindName, Case>> = {
       )
     },
   },
+  crossed_snapshot: {
+    async felt(scene) {
+      const { bids, asks } = await scene.snapshot()
+      assert.deepEqual(bids[0], asks[0])
+      const next = await scene.snapshot()
+      assert.ok(Number(next.bids[0]?.[0]) < Number(next.asks[0]?.[0]))
+    },
+  },
   ahead_snapshot: {
     plan: '=2@0',
     async felt(scene) {

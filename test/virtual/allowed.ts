@@ -33,6 +33,7 @@ export const ALLOWED: Readonly<Record<FaultName, readonly EndedBy[]>> = {
   stale_snapshot: [],
   cached_snapshot: [],
   short_snapshot: ['audit_mismatch', 'empty_side', 'EmptyBook', 'CrossedBook'],
+  crossed_snapshot: [],
   ahead_snapshot: STALE,
   rest_429: ['rate_limited'],
   rest_418: ['rate_limited'],

@@ -41,6 +41,24 @@ function late(publicMs: readonly number[]): Between {
   }
 }
 
+/** The first connection of the public route answers its pings, and brings nothing any more from then on. */
+function frozenFrom(ms: number): Between {
+  return (sim, time) => {
+    let opened = 0
+    return {
+      get: (path, address) => sim.get(path, address),
+      connect(path, address, peer) {
+        if (!path.startsWith('/public') || opened++ > 0) return sim.connect(path, address, peer)
+        const { send } = peer
+        const deaf = Object.assign(Object.create(peer), {
+          send: (payload: string | Uint8Array) => time.elapsedMs < ms && send.call(peer, payload),
+        })
+        return sim.connect(path, address, deaf)
+      },
+    }
+  }
+}
+
 const stopped = Object.fromEntries(ALL.map((stream) => [`${stream}/stopped`, 1]))
 
 function ends(runs: readonly RecordedRun[], stream: string): string[] {
@@ -86,6 +104,21 @@ describe('take-over that cannot be', () => {
     const verdict = await judged(await end(world, true))
     assert.deepEqual(verdict.violations, [])
     assert.deepEqual(verdict.ended, stopped)
+  })
+})
+
+describe('a first connection that is frozen', () => {
+  it('the second one warms up: it stays, and the book is joined with what it has brought', async () => {
+    const plan = scene(25, { takeOverMs: 20 * SECOND, troubleMs: 50 * SECOND })
+    const world = begin({ ...plan, market: { ...plan.market, rate: 30 } }, undefined, frozenFrom(15 * SECOND))
+    await world.time.runUntil(24.5 * SECOND)
+    assert.equal(countersOf(world)['proofs_frozen'], 1)
+    const session = world.capture.keeper?.session
+    assert.deepEqual([session?.book.connection, session?.book.state], [3, 'live'], 'the one that was beside')
+    await world.time.runUntil(40 * SECOND)
+    assert.deepEqual(gapsOf(world), { 'books/stale': 1, 'depth/stale': 1 })
+    const verdict = await judged(await end({ ...world, plan: withFault(plan, 'silence_depth') }, true))
+    assert.deepEqual(verdict.violations, [])
   })
 })
 
@@ -218,7 +251,7 @@ function audited(plan: Plan): Plan {
   return { ...plan, config: { ...plan.config, guards } }
 }
 
-function withFault(plan: Plan, kind: 'drop_below'): Plan {
+function withFault(plan: Plan, kind: 'drop_below' | 'silence_depth'): Plan {
   return { ...plan, faults: [fault(kind, 0)] }
 }
 

@@ -99,7 +99,15 @@ const cached: Theme = (plan, random) => {
 
 /** The answers that a join needs are not what they should be. */
 const badAnswers: Theme = (plan, random) => {
-  const kinds = ['rest_5xx', 'rest_hang', 'rest_reset', 'slow_body', 'short_snapshot', 'rest_418'] as const
+  const kinds = [
+    'rest_5xx',
+    'rest_hang',
+    'rest_reset',
+    'slow_body',
+    'short_snapshot',
+    'crossed_snapshot',
+    'rest_418',
+  ] as const
   const kind = pick(random, kinds)
   const atMs = 8_000 + random.below(15_000)
   const bad = fault(kind, atMs, {

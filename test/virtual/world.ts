@@ -165,7 +165,8 @@ function watchPauses(time: WorldTime, capture: VirtualCapture): ReadonlySet<stri
 /** Nothing more is to come: all is well, or the symbol is found to be gone. */
 function isSettled(plan: Plan, capture: VirtualCapture): boolean {
   if (!plan.faults.some(({ kind }) => kind === 'delist')) return isWell(plan, capture)
-  return capture.keeper?.session?.book.reason === 'not_trading'
+  const book = capture.keeper?.session?.book
+  return book?.state === 'paused' && book.reason === 'not_trading'
 }
 
 function isWell({ config }: Plan, capture: VirtualCapture): boolean {

@@ -41,6 +41,16 @@ export const REST_KINDS = {
       return lie.length === 0 ? undefined : { body: JSON.stringify({ ...whole, bids, asks }), lie }
     },
   },
+  crossed_snapshot: {
+    about: 'one snapshot holds the best ask as its best bid too: no book can be so, and it is to be refused',
+    at: 'snapshot',
+    answer({ fresh }) {
+      const whole = JSON.parse(fresh) as { readonly bids: WireLevel[]; readonly asks: WireLevel[] }
+      const [ask] = whole.asks
+      if (ask === undefined) return undefined
+      return { body: JSON.stringify({ ...whole, bids: [ask, ...whole.bids.slice(0, -1)] }) }
+    },
+  },
   ahead_snapshot: {
     about: 'one snapshot is ahead of what the streams bring: their frames come late, all at once',
     value: { means: 'seconds ahead', otherwise: 2 },
