@@ -26,17 +26,38 @@ export interface IdInterval extends Span {
  */
 export function withdraw(proven: readonly IdInterval[], suspects: readonly IdInterval[]): IdInterval[] {
   if (suspects.length === 0) return [...proven]
+  const sorted = [...suspects].sort((a, b) => compareIds(a.prevId, b.prevId))
+  // the highest id up to each: it ascends, so that where an interval's suspects may begin is found, not searched
+  let highest = sorted[0]?.lastId ?? 0n
+  const reached = sorted.map(({ lastId }) => {
+    if (lastId > highest) highest = lastId
+    return highest
+  })
   const left: IdInterval[] = []
   for (const interval of proven) {
     let { lastId, toUs } = interval
-    for (const suspect of suspects) {
-      if (!(interval.prevId < suspect.lastId && interval.lastId > suspect.prevId)) continue
+    for (let at = firstAbove(reached, interval.prevId); at < sorted.length; at++) {
+      const suspect = sorted[at]
+      if (suspect === undefined || suspect.prevId >= interval.lastId) break
+      if (suspect.lastId <= interval.prevId) continue
       if (suspect.prevId < lastId) lastId = suspect.prevId
       if (suspect.fromUs < toUs) toUs = suspect.fromUs
     }
     if (lastId >= interval.prevId) left.push({ ...interval, lastId, toUs })
   }
   return left
+}
+
+/** Index of the first of ascending ids that is above `id`; their number where none is. */
+function firstAbove(ids: readonly bigint[], id: bigint): number {
+  let low = 0
+  let high = ids.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((ids[middle] ?? 0n) > id) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 /**

@@ -50,7 +50,7 @@ export class MarketCheck {
   async check(): Promise<CoverageDay[]> {
     for (const day of this.#market.days) await this.#checkDay(day)
     if (this.#reads) {
-      this.#orphans.finish()
+      for (const day of this.#orphans.waiting) await this.#checkWaiting(day)
       for (const { stream, ranges } of this.#totals.ranges()) await this.#checkOverlaps(stream, ranges)
     }
     for (const [run, { holes }] of this.#windows) for (const hole of holes) this.#noteHole(run, hole)
@@ -71,7 +71,18 @@ export class MarketCheck {
     for (const run of this.#states.keys()) if (!today.has(run)) this.#states.delete(run)
     if (!this.#reads) return
     for await (const found of listObjects(this.#source.bucket, this.#market, day)) {
-      this.#orphans.check(found, named)
+      this.#orphans.check(day, found, named)
+    }
+  }
+
+  /** Lists a day again whose objects had windows without a manifest. */
+  async #checkWaiting(day: string): Promise<void> {
+    this.#source.signal?.throwIfAborted()
+    const names = new Set<string>()
+    for (const { run, window } of await listManifests(this.#source.bucket, this.#market, day))
+      names.add(windowKey(run, window))
+    for await (const found of listObjects(this.#source.bucket, this.#market, day)) {
+      this.#orphans.checkAgain(found, names)
     }
   }
 

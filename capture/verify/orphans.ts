@@ -23,8 +23,11 @@ export class Orphans {
   readonly #market: Market
   readonly #findings: Findings
   readonly #runs: ReadonlyMap<string, RunWindows>
-  /** Of windows without a manifest so far: in flight, unless a later day has one of a later window. */
-  readonly #waiting: Found[] = []
+  /**
+   * Days with objects of windows without a manifest so far: in flight, unless a later day has one of a later window.
+   * Their names are listed again then, not kept: a run whose manifests are all lost leaves objects without end.
+   */
+  readonly #waiting = new Set<string>()
 
   constructor(market: Market, runs: ReadonlyMap<string, RunWindows>, findings: Findings) {
     this.#market = market
@@ -32,11 +35,19 @@ export class Orphans {
     this.#findings = findings
   }
 
+  /** Days to list again once all days are there. */
+  get waiting(): Iterable<string> {
+    return this.#waiting
+  }
+
   /** Checks an object of a day; `named` are that day's windows by name, undefined where a manifest is not right. */
-  check(found: Found, named: ReadonlyMap<string, Named | undefined>): void {
+  check(day: string, found: Found, named: ReadonlyMap<string, Named | undefined>): void {
     const { run, window, stream } = found.parsed
     const name = windowKey(run, window)
-    if (!named.has(name)) return this.#withoutManifest(found, true)
+    if (!named.has(name)) {
+      if (!this.#judge(found)) this.#waiting.add(day)
+      return
+    }
     const own = named.get(name)
     // what a manifest that is not right named nobody knows
     if (own === undefined) return
@@ -46,20 +57,27 @@ export class Orphans {
     if (expected !== found.key || !streams.includes(stream)) this.#note(found)
   }
 
-  /** All days are there: what still waits is in flight, or of a run that never committed a window. */
-  finish(): void {
-    for (const found of this.#waiting.splice(0)) this.#withoutManifest(found, false)
+  /**
+   * All days are there: judges an object of a waiting day again; `names` are the windows that have a manifest on that
+   * day. What nobody knows even now is in flight, or of a run that never committed a window.
+   */
+  checkAgain(found: Found, names: ReadonlySet<string>): void {
+    if (!names.has(windowKey(found.parsed.run, found.parsed.window))) this.#judge(found)
   }
 
-  #withoutManifest(found: Found, mayWait: boolean): void {
+  /** Judges an object of a window without a manifest on its day; false where a later day may tell more. */
+  #judge(found: Found): boolean {
     const { run, window, openedUs } = found.parsed
     const windows = this.#runs.get(run)
     const hole = windows?.holeAt(window)
     // the object tells the day of a window whose manifest is missing
     if (hole !== undefined) {
       if (hole.window === window) hole.openedUs = openedUs
-    } else if (windows?.has(window) === true) this.#note(found)
-    else if (mayWait) this.#waiting.push(found)
+      return true
+    }
+    if (windows?.has(window) !== true) return false
+    this.#note(found)
+    return true
   }
 
   #note({ key, parsed: { window } }: Found): void {

@@ -27,7 +27,7 @@ export class RunWindows {
 
   /** The hole that a window lies in. */
   holeAt(window: number): Hole | undefined {
-    return this.#holes.find((hole) => hole.window <= window && window < hole.before)
+    return this.#holes[this.#indexAt(window)]
   }
 
   /** Has the window a manifest? */
@@ -37,7 +37,7 @@ export class RunWindows {
 
   /** A window that came late: keys need not be in the order of windows where somebody moved them. */
   #fill(window: number): void {
-    const at = this.#holes.findIndex((hole) => hole.window <= window && window < hole.before)
+    const at = this.#indexAt(window)
     const hole = this.#holes[at]
     if (hole === undefined) return
     const parts = [
@@ -45,5 +45,19 @@ export class RunWindows {
       { ...hole, window: window + 1 },
     ]
     this.#holes.splice(at, 1, ...parts.filter((part) => part.window < part.before))
+  }
+
+  /** Where the hole that a window lies in is; −1 where it lies in none. Holes ascend: objects ask for each of theirs. */
+  #indexAt(window: number): number {
+    let low = 0
+    let high = this.#holes.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const hole = this.#holes[middle]
+      if (hole === undefined || window < hole.window) high = middle
+      else if (window >= hole.before) low = middle + 1
+      else return middle
+    }
+    return -1
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { cp, readFile, truncate, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { describe, test } from 'node:test'
 import { keyOfManifest, objectKey, parseTimeUs } from '../../capture/ship/mod.ts'
 import { objectOf, remove, replaceObject, there } from './damage.ts'
@@ -137,6 +138,16 @@ describe('objects', () => {
     const id = { prefix: '', exchange, symbol, run, window, openedUs: parseTimeUs(opened) }
     const key = objectKey({ ...id, stream: 'books20' })
     await cp(place.path(keyIn(s.runB, 0, 'books5')), place.path(key))
+    await s.expectOnly(place, 'object_orphan', key)
+  })
+
+  test('object_orphan: of a window that only a later day has a manifest of', async () => {
+    const place = await s.copy()
+    const { exchange, symbol, run, window, opened } = windowOf(s.runB, 0)
+    const openedUs = parseTimeUs(opened) - 86_400_000_000
+    const key = objectKey({ prefix: '', exchange, symbol, run, window, stream: 'trades', openedUs })
+    await mkdir(dirname(place.path(key)), { recursive: true })
+    await cp(place.path(keyIn(s.runB, 0, 'trades')), place.path(key))
     await s.expectOnly(place, 'object_orphan', key)
   })
 
