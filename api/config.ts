@@ -1,5 +1,14 @@
 import { z } from 'zod'
-import { BookLevels, EXCHANGES, Guards, SECONDS_A_DAY, Storage, Streams, SymbolName } from './spec.ts'
+import {
+  BookLevels,
+  EXCHANGES,
+  Guards,
+  SECONDS_A_DAY,
+  SPOOL_BYTES_MIN,
+  Storage,
+  Streams,
+  SymbolName,
+} from './spec.ts'
 
 /** What is put before paths, and shown in logs: it must hold neither a query nor a password. */
 function isBareAddress(address: string): boolean {
@@ -30,7 +39,7 @@ export const ProcessConfig = z.strictObject({
     dir: z.string().min(1),
     sizeLimitBytes: z
       .int()
-      .min(16 * 1024 * 1024)
+      .min(SPOOL_BYTES_MIN)
       .default(5 * 1024 ** 3),
   }),
   storage: Storage,

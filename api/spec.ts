@@ -66,13 +66,20 @@ export const Guards = z
   .prefault({})
   .describe('Limits of the guards.')
 
-const byteSize = z
-  .string()
-  .max(20)
-  .regex(/^[1-9]\d{0,11}(\.\d{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$/, 'a quantity of bytes such as 5Gi')
+/** Below this the reserve and one window do not fit. */
+export const SPOOL_BYTES_MIN = 16 * 2 ** 20
+const BYTE_SIZE = /^[1-9]\d{0,11}(\.\d{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$/
+
+const byteSize = z.string().max(20).regex(BYTE_SIZE, 'a quantity of bytes such as 5Gi')
 
 export const Spool = z
-  .strictObject({ sizeLimit: byteSize.default('5Gi').describe('Room for what is not shipped yet.') })
+  .strictObject({
+    sizeLimit: byteSize
+      // what is no quantity has been told already
+      .refine((text) => !BYTE_SIZE.test(text) || bytesOfQuantity(text) >= SPOOL_BYTES_MIN, 'at least 16Mi')
+      .default('5Gi')
+      .describe('Room for what is not shipped yet.'),
+  })
   .prefault({})
   .describe('Local disk between the exchange and the bucket.')
 

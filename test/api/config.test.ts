@@ -91,6 +91,7 @@ describe('the resource', () => {
     ['five hundred and one symbols', { symbols: Array.from({ length: 501 }, (_, i) => `S${i}`) }],
     ['a rotation under ten seconds', { rotationSeconds: 5 }],
     ['a spool limit that is no quantity', { spool: { sizeLimit: '5 GB' } }],
+    ['a spool limit below 16Mi', { spool: { sizeLimit: '16M' } }],
     ['guards out of range', { guards: { staleAfterSeconds: 0 } }],
     ['an image', { image: 'evil' }],
   ] as const) {
