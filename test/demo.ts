@@ -106,7 +106,10 @@ function intro({ market, faults }: DemoOptions, data: string, replaced: boolean)
   say(`l2cap demo: captures a simulated exchange on this machine, ${what}.`)
   if (faults === undefined) {
     say('It takes about a minute. The exchange misbehaves in five ways, and one capture is killed.')
-    say('Read each FAULT, and below it what the capture of that symbol did about it.')
+    say(
+      'Read each FAULT, and below it what the capture of that symbol did about it. A window is ten seconds of data:',
+    )
+    say('books20 are the 20 best levels after each change, depth is every change itself.')
   } else
     say(`It takes about half a minute${faults === '' ? '' : `, and the exchange misbehaves: ${faults}`}.`)
   say(`Data goes to ${data}${replaced ? ' (that of the demo before is replaced)' : ''}.\n`)
@@ -209,7 +212,7 @@ async function conclude(
     return EXIT_INTERNAL_ERROR
   }
   const told = asked.length === 0 ? '' : ', and every fault shows in it with its reason'
-  say(`\nThe data is proven right${told}. Look at it (paste these):\n`)
+  say(`\nThe data is proven right${told}. Look at it, with DuckDB or Python (paste these):\n`)
   for (const line of pasteLines(shown(data), symbols[0] ?? '')) say(line)
   return EXIT_DRAINED
 }

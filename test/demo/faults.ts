@@ -7,6 +7,8 @@ export interface Known {
   readonly reason: string
   /** Rows that were published before must be withdrawn: coverage must have a suspect row. */
   readonly suspect?: true
+  /** Why it is done again before it was noticed. */
+  readonly again?: string
 }
 
 /** A fault of the capture's own machine: the simulator knows nothing of it. */
@@ -33,6 +35,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
     text: 'one change has a wrong quantity; nothing in the stream shows it',
     reason: 'audit_mismatch',
     suspect: true,
+    again: 'no comparison with a snapshot was due yet, and a true change may have mended the level meanwhile',
   },
   garbage: { text: 'something unreadable comes in place of a change', reason: 'parse' },
   [KILL]: { text: 'the capture is killed (kill -9)', reason: 'crash' },
@@ -52,7 +55,7 @@ const ANSWERS: Readonly<Record<string, string>> = {
   horizon: 'the price left what the snapshot had proven; throws the book away',
   parse: 'it cannot be read; throws the book away',
   overload: 'this machine was too busy for 2 s, changes may be lost; throws the book away',
-  CrossedBook: 'no row of it, and those since the last proof are withdrawn',
+  CrossedBook: 'writes no row of it, withdraws those since the last proof, and stops itself',
 }
 
 export function answerOf(reason: string): string {

@@ -1,5 +1,6 @@
 /** Tells what happens as it happens: the faults, and beside them what the capture did about each. */
-import type { RunEvent } from '../../capture/cli/events.ts'
+import { isHaltReason } from '../../api/reasons.ts'
+import { isBookRows, type RunEvent } from '../../capture/cli/events.ts'
 import { rowsText } from '../../capture/cli/text.ts'
 import type { ExchangeEvent } from './exchange.ts'
 import { answerOf, KILL, knownFault } from './faults.ts'
@@ -10,6 +11,8 @@ export class Story {
   readonly #startMs = Date.now()
   /** Books that were lost and are not live again, with what is told of the reason. */
   readonly #lost = new Map<string, string>()
+
+  readonly #attempts = new Map<string, number>()
 
   constructor(watch: Watch) {
     this.#watch = watch
@@ -25,7 +28,9 @@ export class Story {
     const { kind, symbol } = event
     const isAgain = this.#watch.faults.some((fault) => fault.kind === kind && fault.symbol === symbol)
     this.#watch.fault(kind, symbol)
-    this.say('exchange', `FAULT${isAgain ? ' again' : ''}: ${symbol}: ${knownFault(kind)?.text ?? kind}`)
+    const known = knownFault(kind)
+    this.say('exchange', `FAULT${isAgain ? ' again' : ''}: ${symbol}: ${known?.text ?? kind}`)
+    if (isAgain) this.say('', `(sent again: ${known?.again ?? 'the capture has not noticed it so far'})`)
   }
 
   onKill(symbol: string, pid: number): void {
@@ -37,14 +42,18 @@ export class Story {
     this.#watch.onCapture(event)
     switch (event.event) {
       case 'started':
+        this.#attempts.set(event.symbol, event.attempt)
         if (event.attempt > 1)
           this.say(event.symbol, `started again as process ${event.pid}; takes up what was left`)
         return
       case 'live':
         return this.#live(event.symbol, event.since)
       case 'gap':
-        this.#lost.set(event.symbol, event.reason)
-        return this.say(event.symbol, `GAP "${event.reason}": ${answerOf(event.reason)}`)
+        return this.#fell(event)
+      case 'paused':
+        return this.say(event.symbol, `paused: ${event.reason}, ${event.why}`)
+      case 'resumed':
+        return this.say(event.symbol, 'goes on after the pause')
       case 'committed':
         return this.#committed(event)
       case 'shipping':
@@ -62,14 +71,28 @@ export class Story {
     if (next === 'ended') return this.say(symbol, message)
     this.#lost.set(symbol, reason)
     if (exitCode === null) return this.say(symbol, message)
-    this.say(symbol, `HALT "${reason}", exit code ${exitCode}: ${answerOf(reason)}`)
+    this.say(symbol, `its process has ended with exit code ${exitCode}, which stands for ${reason}`)
+  }
+
+  /** One line for what ends books and depth at once. A process that is gone is told of by its end. */
+  #fell({ symbol, stream, reason }: RunEvent & { event: 'gap' }): void {
+    if (reason === 'crash') return
+    if (isHaltReason(reason)) {
+      if (this.#lost.get(symbol) !== reason) this.say(symbol, `HALT "${reason}": ${answerOf(reason)}`)
+      this.#lost.set(symbol, reason)
+    } else if (isBookRows(stream)) {
+      this.#lost.set(symbol, reason)
+      this.say(symbol, `GAP "${reason}": ${answerOf(reason)}`)
+    } else if (stream !== 'depth') this.say(symbol, `GAP "${reason}" of ${stream}`)
   }
 
   #committed({ symbol, window, rows }: RunEvent & { event: 'committed' }): void {
     // a run's id begins with the time of its begin
     const started = new Date(this.#watch.of(symbol).startedMs).toISOString().replace(/[-:.]/g, '')
-    const whose = window.slice(0, started.length) < started ? ' of the process before' : ''
-    this.say(symbol, `window ${Number(window.slice(-6))}${whose} committed: ${rowsText(rows)}`)
+    const isOld = window.slice(0, started.length) < started
+    const isLater = (this.#attempts.get(symbol) ?? 1) > 1
+    const whose = isOld ? ' of the process before' : isLater ? ' of the new process' : ''
+    this.say(symbol, `window ${Number(window.slice(-6))}${whose} is in the bucket: ${rowsText(rows)}`)
   }
 
   #live(symbol: string, since: string): void {

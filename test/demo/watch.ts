@@ -1,5 +1,5 @@
 /** What has happened so far: faults at the exchange, falls and rises of each book. The demo waits on it. */
-import type { RunEvent } from '../../capture/cli/events.ts'
+import { isBookRows, type RunEvent } from '../../capture/cli/events.ts'
 
 export interface Fault {
   readonly kind: string
@@ -66,11 +66,13 @@ export class Watch {
         this.of(event.symbol).liveAtMs = Date.now()
         break
       case 'gap':
+        // books and depth fall together; what falls beside them does not end the book
+        if (!isBookRows(event.stream)) return
+        this.#fell(event.symbol, event.reason)
+        break
       case 'ended': {
-        const seen = this.of(event.symbol)
-        seen.falls.push({ reason: event.reason, atMs: Date.now() })
-        seen.liveAtMs = undefined
-        if (event.event === 'ended') seen.pid = undefined
+        this.#fell(event.symbol, event.reason)
+        this.of(event.symbol).pid = undefined
         break
       }
       case 'status': {
@@ -81,6 +83,12 @@ export class Watch {
         return
     }
     this.#wake()
+  }
+
+  #fell(symbol: string, reason: string): void {
+    const seen = this.of(symbol)
+    seen.falls.push({ reason, atMs: Date.now() })
+    seen.liveAtMs = undefined
   }
 
   end(): void {
