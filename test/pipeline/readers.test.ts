@@ -11,7 +11,7 @@ import { END_REASONS, HALT_EXIT_CODES } from '../../api/reasons.ts'
 import { keyOfManifest, parseManifest } from '../../capture/ship/mod.ts'
 import { runReader } from '../support/python.ts'
 import { BURST_EVENTS, CHINESE, DIGITS, MadeBucket } from './made/bucket.ts'
-import { DATA_MD, documentedColumns } from './made/data-doc.ts'
+import { DATA_MD, documentedColumns, README_MD } from './made/data-doc.ts'
 import { writeExpected } from './made/expected.ts'
 import { captureInputs, recordedInputs } from './made/recorded-run.ts'
 
@@ -22,12 +22,14 @@ interface TypesChecked {
   readonly rowGroupsMax: number
 }
 
-/** One block of DATA.md that was executed. */
+/** One block of a page that was executed. */
 interface Snippet {
   readonly heading: string
   readonly language: 'sql' | 'python'
   readonly columns?: readonly string[]
   readonly rows?: readonly (readonly (string | null)[])[]
+  /** Rows of each statement that asks for some. */
+  readonly counts?: readonly number[]
   readonly output?: string
 }
 
@@ -122,6 +124,20 @@ describe('readers', () => {
         assert.ok((rows ?? []).length > 0, `the SQL under ${heading} gives rows`)
     }
     assert.ok(snippets.length >= 14, `${snippets.length} examples`)
+  })
+
+  it('every example of README.md runs against the bucket as it stands there, and finds something', async () => {
+    const readme = (await runReader('snippets_check.py', [README_MD, made.dir])) as Snippet[]
+    const blocks = (await readFile(README_MD, 'utf8')).match(/^```(sql|python)$/gm) ?? []
+    assert.ok(blocks.length >= 2 && readme.length === blocks.length, `${readme.length} examples`)
+    for (const { heading, language, counts = [], output } of readme) {
+      if (language === 'python') assert.notEqual(output, '', `the Python under ${heading} prints something`)
+      else
+        assert.ok(
+          counts.length > 0 && counts.every((count) => count > 0),
+          `the SQL under ${heading}: ${counts}`,
+        )
+    }
   })
 
   it('what is missing: the documented SQL finds each hole, and no other', () => {

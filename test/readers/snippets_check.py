@@ -1,10 +1,11 @@
-"""Runs every SQL and Python block of DATA.md in a directory that holds the bucket as `data/`.
+"""Runs every SQL and Python block of a page, as it stands there, in a directory that holds the bucket as `data/`.
 
 SQL blocks share one DuckDB connection, Python blocks have a namespace each. Prints a JSON list, one entry a block:
-{heading, language, columns, rows} for SQL (values as text), {heading, language, output} for Python. Fails with the
-heading and the block's first line where one does not run.
+{heading, language, columns, rows, counts} for SQL (values as text, of its last statement; rows of each statement that
+asks for some), {heading, language, output} for Python. Fails with the heading and the block's first line where one
+does not run.
 
-usage: snippets_check.py DATA.md DIRECTORY
+usage: snippets_check.py PAGE.md DIRECTORY
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import traceback
 import duckdb
 
 document, directory = sys.argv[1:3]
+page = os.path.basename(document)
 lines = open(document, encoding="utf-8").read().split("\n")
 os.chdir(directory)
 connection = duckdb.connect()
@@ -39,15 +41,21 @@ done = []
 for heading, language, text, number in blocks:
     try:
         if language == "sql":
-            found = connection.execute(text)
-            columns = [column[0] for column in found.description or []]
-            rows = [[None if value is None else str(value) for value in row] for row in found.fetchall()]
-            done.append({"heading": heading, "language": language, "columns": columns, "rows": rows})
+            columns, rows, counts = [], [], []
+            for statement in connection.extract_statements(text):
+                found = connection.execute(statement)
+                columns = [column[0] for column in found.description or []]
+                rows = [[None if value is None else str(value) for value in row] for row in found.fetchall()]
+                if statement.type == duckdb.StatementType.SELECT:
+                    counts.append(len(rows))
+            done.append(
+                {"heading": heading, "language": language, "columns": columns, "rows": rows, "counts": counts}
+            )
         elif language == "python":
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
-                exec(compile(text, f"DATA.md:{number}", "exec"), {"__name__": "snippet"})
+                exec(compile(text, f"{page}:{number}", "exec"), {"__name__": "snippet"})
             done.append({"heading": heading, "language": language, "output": output.getvalue()})
     except Exception:
-        sys.exit(f"DATA.md line {number}, under {heading!r}, does not run:\n{traceback.format_exc()[-1500:]}")
+        sys.exit(f"{page} line {number}, under {heading!r}, does not run:\n{traceback.format_exc()[-1500:]}")
 print(json.dumps(done))

@@ -1,7 +1,8 @@
-/** Reads docs/DATA.md: the tables of columns, by stream. */
+/** Pages that readers are tested by, and what docs/DATA.md says: the tables of columns, by stream. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
+export const README_MD = resolve(import.meta.dirname, '../../../README.md')
 export const DATA_MD = resolve(import.meta.dirname, '../../../docs/DATA.md')
 
 export interface DocColumn {
