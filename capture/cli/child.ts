@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { ProcessConfig } from '../../api/config.ts'
+import type { Told, ToldNews } from '../process/news.ts'
 import type { CaptureStatus } from '../process/status.ts'
 import type { LogLevel } from './events.ts'
 
@@ -22,6 +23,8 @@ const DEFAULT_ENV = {
 
 export interface ChildListener {
   readonly onStatus: (status: CaptureStatus) => void
+  /** Coverage of a stream ended, or began. */
+  readonly onNews: (news: ToldNews) => void
   /** A line of its log; `fields` where it is one of JSON. */
   readonly onLog: (
     level: LogLevel,
@@ -70,7 +73,11 @@ export class CaptureChild {
 
   #listen(listener: ChildListener): void {
     const child = this.#process
-    child.on('message', (message) => listener.onStatus(message as CaptureStatus))
+    child.on('message', (message) => {
+      const told = message as Told
+      if ('news' in told) listener.onNews(told)
+      else listener.onStatus(told)
+    })
     eachLine(child.stdout, (line) => {
       const fields = fieldsOf(line)
       listener.onLog(levelOf(fields), String(fields['msg'] ?? line), line, fields)

@@ -6,8 +6,32 @@ export type RunEvent =
   | { readonly event: 'started'; readonly symbol: string; readonly pid: number; readonly attempt: number }
   /** The book is proven since `since`. */
   | { readonly event: 'live'; readonly symbol: string; readonly since: string }
-  /** A live book was given up; a fresh one is being joined. `gaps` counts those of this capture so far. */
-  | { readonly event: 'gap'; readonly symbol: string; readonly reason: string; readonly gaps: number }
+  /** Coverage of a stream ended: one event a gap and stream, when it begins. `to` is null: it is open. */
+  | ({ readonly event: 'gap'; readonly symbol: string; readonly to: null } & OpenGap)
+  /** The same gap, once the stream is covered again. */
+  | ({
+      readonly event: 'gap_closed'
+      readonly symbol: string
+      /** Where coverage begins again. */
+      readonly to: string
+      readonly seconds: number
+    } & OpenGap)
+  /** Nothing is recorded until the reason is gone; the process is alive and ships. */
+  | {
+      readonly event: 'paused'
+      readonly symbol: string
+      readonly reason: string
+      readonly why: string
+      readonly since: string
+    }
+  /** It goes on after such a pause; `live` follows once the book is proven again. */
+  | {
+      readonly event: 'resumed'
+      readonly symbol: string
+      readonly reason: string
+      /** When the pause began. */
+      readonly since: string
+    }
   /** A window is in the bucket, with its manifest. */
   | {
       readonly event: 'committed'
@@ -44,6 +68,16 @@ export type RunEvent =
 
 export type LogLevel = 'info' | 'warn' | 'error'
 
+/** A gap as coverage tells it; times are RFC 3339. */
+export interface OpenGap {
+  /** By its name in paths, such as `books20`. */
+  readonly stream: string
+  readonly reason: string
+  readonly detail: string
+  /** The last evidence before it. */
+  readonly from: string
+}
+
 /** One symbol at a moment; counts are of all its processes since the command was started. */
 export interface SymbolStatus {
   readonly symbol: string
@@ -53,6 +87,7 @@ export interface SymbolStatus {
   readonly lastId: string
   /** Milliseconds since the evidence that carried it; null before any. */
   readonly lastIdAgeMs: number | null
+  /** As many `gap` events were told, those of each stream counted. */
   readonly gaps: number
   readonly restarts: number
   /** Windows committed to the bucket. */
@@ -63,12 +98,20 @@ export interface SymbolStatus {
   readonly ship: string
 }
 
-/** What happened between two looks at one process. */
+/**
+ * What happened between two looks at one process. Gaps are none of it: coverage tells each of them. A pause cannot
+ * hide between two looks: it lasts a second at least, and looks come twice as often.
+ */
 export function eventsBetween(before: CaptureStatus | undefined, now: CaptureStatus): RunEvent[] {
-  const { symbol, since, gaps, ship } = now
+  const { symbol, since, reason, why, ship } = now
   const events: RunEvent[] = []
-  const fell = gaps > (before?.gaps ?? 0)
-  if (fell) events.push({ event: 'gap', symbol, reason: now.reason, gaps })
+  const isSame = before?.state === now.state && before.since === since
+  if (before?.state === 'paused' && !isSame) {
+    // one that ends meanwhile does not go on
+    if (now.state !== 'ending')
+      events.push({ event: 'resumed', symbol, reason: before.reason, since: before.since })
+  }
+  if (now.state === 'paused' && !isSame) events.push({ event: 'paused', symbol, reason, why, since })
   // it may have fallen and risen between two looks
   const rose = now.state === 'live' && (before?.state !== 'live' || before.since !== since)
   if (rose) events.push({ event: 'live', symbol, since })
@@ -94,6 +137,11 @@ export function lastEvidence(status: CaptureStatus, nowMs: number): { id: string
   return { id: stream.lastId, ageMs: Number.isNaN(at) ? null : Math.max(0, Math.round(nowMs - at)) }
 }
 
+/** Is it the stream of the book's top levels, `books20` or another number? */
+export function isBookRows(name: string): boolean {
+  return name.startsWith('books')
+}
+
 function isBookStream(name: string): boolean {
-  return name === 'depth' || name.startsWith('books')
+  return name === 'depth' || isBookRows(name)
 }

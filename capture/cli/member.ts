@@ -12,9 +12,9 @@ import {
   type RunEvent,
   type SymbolStatus,
 } from './events.ts'
+import { Gaps } from './gaps.ts'
 import { reportOf, type Verdict, verdictOf } from './restart.ts'
 
-const EMPTY = { rows: {}, gaps: 0 }
 const REPORT_FILE = 'report.json'
 
 export type MemberEnd = 'ended' | 'terminal' | 'wrong_call'
@@ -31,8 +31,9 @@ export class Member {
   #status: CaptureStatus | undefined
   /** Of the process before, while none runs. */
   #lastStatus: CaptureStatus | undefined
-  /** Rows and gaps of the processes before this one. */
-  #past: { readonly rows: Readonly<Record<string, number>>; readonly gaps: number } = EMPTY
+  /** Rows of the processes before this one. */
+  #pastRows: Readonly<Record<string, number>> = {}
+  readonly #gaps: Gaps
   /** Rows of sealed windows that are not committed yet. */
   readonly #sealedRows = new Map<string, Readonly<Record<string, number>>>()
   #state = 'starting'
@@ -49,6 +50,7 @@ export class Member {
     this.ended = promise
     this.#resolveEnded = resolve
     this.symbol = config.symbol
+    this.#gaps = new Gaps(config.symbol)
     this.#config = config
     this.#tell = tell
   }
@@ -79,10 +81,10 @@ export class Member {
     return {
       symbol: this.symbol,
       state: this.#state,
-      rows: addRows(this.#past.rows, rowsOf(status)),
+      rows: addRows(this.#pastRows, rowsOf(status)),
       lastId: evidence?.id ?? '0',
       lastIdAgeMs: evidence?.ageMs ?? null,
-      gaps: this.#past.gaps + (status?.gaps ?? 0),
+      gaps: this.#gaps.count,
       restarts: Math.max(0, this.#attempts - 1),
       windows: this.#windows,
       windowsWaiting: status?.spool.windowsWaiting ?? 0,
@@ -97,6 +99,7 @@ export class Member {
     this.#state = 'starting'
     const child = new CaptureChild(this.#config, {
       onStatus: (status) => this.#onStatus(status),
+      onNews: (news) => this.#tellAll(this.#gaps.news(news, this.#stopping)),
       onLog: (level, message, line, fields) => this.#onLog(level, message, line, fields),
       onEnd: (end) => void this.#onEnd(end),
     })
@@ -109,12 +112,16 @@ export class Member {
     const before = this.#status
     this.#status = status
     this.#state = status.state
-    for (const event of eventsBetween(before, status)) this.#tell(event)
+    this.#tellAll(eventsBetween(before, status))
     if (!isUp(status)) this.#upSinceMs = undefined
     else this.#upSinceMs ??= Date.now()
     if (this.#upSinceMs !== undefined && Date.now() - this.#upSinceMs >= RECOVERED_AFTER_MS)
       this.#failures = 0
     this.#tell({ event: 'status', ...this.status() })
+  }
+
+  #tellAll(events: readonly RunEvent[]): void {
+    for (const event of events) this.#tell(event)
   }
 
   #onLog(level: LogLevel, message: string, line: string, fields: Readonly<Record<string, unknown>>): void {
@@ -141,10 +148,9 @@ export class Member {
       verdictOf({ ...end, report }, { failures: this.#failures, stopping: this.#stopping }),
       isFirst,
     )
-    this.#past = {
-      rows: addRows(this.#past.rows, rowsOf(this.#status)),
-      gaps: this.#past.gaps + (this.#status?.gaps ?? 0),
-    }
+    this.#pastRows = addRows(this.#pastRows, rowsOf(this.#status))
+    // whatever was asked of it: a process that is gone covers nothing
+    if (verdict.next !== 'ended') this.#tellAll(this.#gaps.processEnded(this.#status))
     this.#lastStatus = this.#status ?? this.#lastStatus
     this.#status = undefined
     this.#upSinceMs = undefined

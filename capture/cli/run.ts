@@ -29,7 +29,8 @@ Where and how long:
   --verbose               also the captures' own log lines
 
 Paths are relative to the current directory. A terminal shows one live line a symbol; a pipe gets JSON lines on
-standard output, and the captures' warnings on standard error. Ctrl-C ends in order; once more leaves at once,
+standard output (docs/OPERATIONS.md lists the events: live, gap, gap_closed, paused, resumed, ended, …), and the
+captures' warnings on standard error. Ctrl-C ends in order; once more leaves at once,
 and the next start goes on with what is left. What a file says for pods alone (resources) is not used here.
 
 Examples:

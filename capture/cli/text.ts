@@ -11,7 +11,13 @@ export function lineOf(event: RunEvent, verbose: boolean): string | undefined {
     case 'live':
       return `${event.symbol}  live: the book is proven since ${timeOfDay(event.since)}`
     case 'gap':
-      return `${event.symbol}  gap: ${event.reason}; the book is given up and joined anew`
+      return `${event.symbol}  ${event.stream}: gap since ${timeOfDay(event.from)}: ${because(event)}`
+    case 'gap_closed':
+      return `${event.symbol}  ${event.stream}: covered again from ${timeOfDay(event.to)}, after ${event.seconds.toFixed(3)} s (${event.reason})`
+    case 'paused':
+      return `${event.symbol}  paused, nothing is captured: ${event.reason}${event.why === '' ? '' : `, ${event.why}`}`
+    case 'resumed':
+      return `${event.symbol}  goes on, it was paused since ${timeOfDay(event.since)}: ${event.reason}`
     case 'committed':
       return `${event.symbol}  window ${event.window.slice(-6)} committed: ${rowsText(event.rows)}`
     case 'shipping':
@@ -29,6 +35,10 @@ export function lineOf(event: RunEvent, verbose: boolean): string | undefined {
     case 'done':
       return undefined
   }
+}
+
+function because({ reason, detail }: { readonly reason: string; readonly detail: string }): string {
+  return detail === '' ? reason : `${reason}, ${detail}`
 }
 
 function endedText(event: RunEvent & { readonly event: 'ended' }): string {
@@ -55,6 +65,17 @@ export function closingLines(symbols: readonly SymbolStatus[], out: string): str
     return `${symbol}  ${state}: ${counts}`
   })
   return symbols.some(({ windows }) => windows > 0) ? [...lines, `Prove it:  l2cap verify ${out}`] : lines
+}
+
+/** To be read below a table of coverage; empty where nothing was withdrawn. */
+export function withdrawnNote(
+  coverage: readonly { readonly seconds: { readonly suspect: number } }[],
+): string {
+  if (coverage.every(({ seconds }) => seconds.suspect === 0)) return ''
+  return (
+    'suspect was published and is withdrawn. It counts as missing too, unless another run proves the same ids: ' +
+    'do not add the two.'
+  )
 }
 
 /** The live lines: a header and one line a symbol, none longer than `columns`, at most `rows` in all. */

@@ -3,6 +3,7 @@ import { EXIT_DRAINED, EXIT_INTERNAL_ERROR } from '../../api/reasons.ts'
 import type { VerifyProgress } from '../verify/mod.ts'
 import { CallError, readCall } from './call.ts'
 import { noManifest, onePath, requireDirectory } from './place.ts'
+import { withdrawnNote } from './text.ts'
 
 const PROGRESS_EVERY_MS = 200
 const EXIT_PROBLEMS = EXIT_INTERNAL_ERROR
@@ -12,8 +13,8 @@ const EXIT_INTERRUPTED = 130
 export const HELP = `l2cap verify: proves what a directory of captured data holds, from the data alone.
 
 Reads every manifest and object: sizes and hashes, rows, the exchange's chain of ids, the book rebuilt from its
-changes, and coverage. What is missing is no problem, it is shown: the last table says how long each stream was
-proven, and how long it is missing.
+changes, and coverage. What is missing is no problem, it is shown: the table says how long each stream was proven,
+and how long it is missing. What was withdrawn (suspect) is missing too, unless another run proves it.
 
   l2cap verify PATH [--json]
 
@@ -52,7 +53,11 @@ export async function run(args: readonly string[]): Promise<number> {
     progress.clear()
     if (report.checked.manifests === 0 && report.problems.length === 0) throw noManifest(path)
     if (values.json === true) process.stdout.write(`${JSON.stringify(report)}\n`)
-    else process.stdout.write(`${coverageTable(report.coverage).join('\n')}\n\n${summary(report)}\n`)
+    else {
+      const note = withdrawnNote(report.coverage)
+      const table = [...coverageTable(report.coverage), ...(note === '' ? [] : [note])].join('\n')
+      process.stdout.write(`${table}\n\n${summary(report)}\n`)
+    }
     return report.ok ? EXIT_DRAINED : EXIT_PROBLEMS
   } catch (error) {
     progress.clear()

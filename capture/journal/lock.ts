@@ -42,6 +42,8 @@ export interface SpoolLock {
   readonly dir: string
   /** Why the holder could not be noted for others to read, or empty. The lock holds all the same. */
   readonly holderProblem: string
+  /** Who held it before and never gave it back: a process that was killed. */
+  readonly before: Holder | undefined
   /** Gives the spool back; harmless twice. */
   release(): void
 }
@@ -53,6 +55,8 @@ export interface SpoolLock {
 export function acquireSpoolLock(dir: string): SpoolLock {
   assertDirectory(dir)
   const database = lockDatabase(dir)
+  // whoever leaves in order takes its note along
+  const before = readHolder(dir)
   let holderProblem: string
   try {
     holderProblem = noteHolder(dir)
@@ -64,6 +68,7 @@ export function acquireSpoolLock(dir: string): SpoolLock {
   return {
     dir,
     holderProblem,
+    before,
     release() {
       if (!held.delete(database)) return
       // The note goes first: one that outlives the lock would name the wrong holder to the next process.

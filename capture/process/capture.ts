@@ -17,19 +17,20 @@ import { Recorder } from '../record/mod.ts'
 import { formatTimeUs, LocalBucket, openSpool, Shipper, type Spool } from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
 import { RunKeeper } from './keeper.ts'
+import { endsBefore } from './killed.ts'
+import type { CoverageNews } from './live-rows.ts'
 import type { Metrics } from './metrics.ts'
 import { PauseFile, readPausedUntil } from './paused-until.ts'
 import {
   type Halts,
   haltsInARow,
+  RECOVERED_AFTER_MS,
   type Report,
-  readHalts,
-  readReport,
   rememberHalt,
   writeReport,
 } from './report.ts'
 import { DiskRoom } from './room.ts'
-import { type CaptureStatus, isReady, statusOf } from './status.ts'
+import { type CaptureStatus, healthyMs, isReady, statusOf } from './status.ts'
 import { Windows } from './windows.ts'
 
 /** A halting process ships for at most this long; what is left goes with the next start. */
@@ -86,10 +87,10 @@ export class Capture {
     const lock = acquireSpoolLock(config.spool.dir)
     try {
       const spool = await openSpool(config.spool.dir)
+      const ends = await endsBefore(spool.paths, lock, config.symbol, log)
       const capture = new Capture(config, log, lock, spool, {
+        ...ends,
         segments: await recoverSegments(spool.paths.journal),
-        report: await readReport(spool.paths.report),
-        halts: await readHalts(spool.paths.halts),
         pausedUntilMs: await readPausedUntil(spool.paths.pausedUntil, log),
       })
       await capture.#begin()
@@ -282,7 +283,7 @@ export class Capture {
       run: this.#keeper.runId,
       at: formatTimeUs(Date.now() * 1000),
       exitCode: this.#halted === undefined ? code : HALT_EXIT_CODES[this.#halted.reason],
-      haltsInARow: haltsInARow(reason, previous, this.#keeper.liveForUs / 1000),
+      haltsInARow: haltsInARow(reason, previous, healthyMs(this.#config.streams, this.#keeper)),
       previous: previous === undefined ? null : { reason: previous.reason, at: previous.at },
       unshippedBytes: usage.unshippedBytes,
       quarantinedBytes: usage.quarantinedBytes,
@@ -297,6 +298,17 @@ export class Capture {
       this.#log.error({ error: String(error) }, `${what} failed at the end`)
       return undefined
     }
+  }
+
+  /** Halts before this process, once they count no more: none. */
+  get #haltsInARow(): number {
+    const isRecovered = healthyMs(this.#config.streams, this.#keeper) >= RECOVERED_AFTER_MS
+    return isRecovered ? 0 : (this.#left.report?.haltsInARow ?? 0)
+  }
+
+  /** Tells each gap of a stream as it begins and ends, from here on. */
+  onCoverage(listener: (news: CoverageNews) => void): void {
+    this.#keeper.rows.onNews = listener
   }
 
   /** Live, or where no book is captured: every stream flows. */
@@ -321,6 +333,7 @@ export class Capture {
       ship: this.#shipper.state,
       shipped: this.#shipper.counts,
       halts: this.#left.halts,
+      haltsInARow: this.#haltsInARow,
       nowMs: Date.now(),
     }))
     return await this.#metrics.read()

@@ -9,6 +9,7 @@ import { BucketError } from '../ship/mod.ts'
 import { isBroken, reportBroken } from './broken-disk.ts'
 import { Capture } from './capture.ts'
 import { makeLog } from './log.ts'
+import { toldNews } from './news.ts'
 
 const STATUS_EVERY_MS = 500
 /** How long a process whose parent is gone goes on shipping; the next start ships the rest. */
@@ -67,7 +68,7 @@ async function main(): Promise<number> {
     void (signals === 1 ? capture.drain() : capture.leave())
   }
   process.on('uncaughtException', (error) => void capture.fail(error))
-  if (process.send !== undefined) tellParent(capture)
+  if (process.send !== undefined) tellParent(capture, config)
   // then it takes its captures along in order, and not for ever where the bucket cannot be reached
   void parentGone.then(() => {
     onSignal()
@@ -89,14 +90,18 @@ async function startOn(config: ProcessConfig, log: Logger): Promise<Capture | nu
   }
 }
 
-/** A parent process that started us with a channel gets the status as it goes. */
-function tellParent(capture: Capture): void {
+/** A parent process that started us with a channel gets the status as it goes, and each gap. */
+function tellParent(capture: Capture, config: ProcessConfig): void {
   const tell = () =>
     void capture.status().then(
       (status) => process.connected && process.send?.(status),
       () => undefined, // the spool changed under the count; the next one comes in half a second
     )
   setInterval(tell, STATUS_EVERY_MS).unref()
+  // at once, and each one: of two gaps between two looks at the status the second would hide the first
+  capture.onCoverage((news) => {
+    if (process.connected) process.send?.(toldNews(news, config.bookLevels))
+  })
 }
 
 /** Resolves when the channel to the parent is closed, or was when asked. */

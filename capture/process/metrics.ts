@@ -4,13 +4,14 @@
  */
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { ProcessConfig } from '../../api/config.ts'
+import { END_REASONS, type EndedBy, HALT_EXIT_CODES, type HaltReason } from '../../api/reasons.ts'
 import { levelsProven } from '../book/mod.ts'
 import { BOOK_STATES, type CounterName } from '../session/mod.ts'
 import type { ShipCounts, ShipState, SpoolUsage } from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
 import type { RunKeeper } from './keeper.ts'
 import { by, type Metric, one, register } from './prom.ts'
-import type { Halts } from './report.ts'
+import { type Halts, UNASKED_ENDS } from './report.ts'
 import type { DiskRoom } from './room.ts'
 import { waitingWindows } from './status.ts'
 
@@ -23,8 +24,13 @@ export interface MetricSources {
   readonly ship: ShipState
   readonly shipped: ShipCounts
   readonly halts: Halts
+  /** Halts in a row of the processes before this one; 0 once this one has recovered. */
+  readonly haltsInARow: number
   readonly nowMs: number
 }
+
+const HALTS = Object.keys(HALT_EXIT_CODES) as HaltReason[]
+const ENDED_BY: readonly EndedBy[] = [...END_REASONS, ...HALTS]
 
 type Counts = Readonly<Record<CounterName, number>>
 
@@ -99,8 +105,11 @@ const SESSION: readonly Metric<MetricSources>[] = [
   counter(
     'l2cap_gaps_total',
     'Ends of coverage, by stream and reason; an end in order is `stopped`.',
-    ({ keeper }) =>
-      keeper.rows.gaps.map(({ stream, reason, count }) => ({ labels: { stream, reason }, value: count })),
+    ({ keeper, config }) =>
+      // all of them from the start: what appears with its first gap has no increase that an alert could see
+      config.streams.flatMap((stream) =>
+        ENDED_BY.map((reason) => ({ labels: { stream, reason }, value: keeper.rows.gapsOf(stream, reason) })),
+      ),
     ['stream', 'reason'],
   ),
   counter('l2cap_resyncs_total', 'Times that a live book was lost.', ({ keeper }) =>
@@ -157,15 +166,21 @@ const STATE: readonly Metric<MetricSources>[] = [
     ['side'],
   ),
   gauge(
-    'l2cap_halts',
-    'Halts among the last five processes of this spool that halted, by reason.',
+    'l2cap_halts_in_a_row',
+    'Processes of this spool that halted before this one; 0 once this one has been healthy for 10 min.',
+    ({ haltsInARow }) => one(haltsInARow),
+  ),
+  gauge(
+    'l2cap_last_halt_timestamp_seconds',
+    'When a process of this spool last halted for the reason, of the last 5 halts; 0 for none of them.',
     ({ halts }) =>
       by(
         'reason',
-        Array.from(
-          Map.groupBy(halts, ({ reason }) => reason),
-          ([reason, all]) => [reason, all.length] as const,
-        ),
+        [...HALTS, ...UNASKED_ENDS].map((reason) => {
+          // the latest stand first
+          const at = Date.parse(halts.find((halt) => halt.reason === reason)?.at ?? '')
+          return [reason, Number.isNaN(at) ? 0 : at / 1000]
+        }),
       ),
     ['reason'],
   ),

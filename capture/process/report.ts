@@ -10,6 +10,11 @@ const HALT_MESSAGE_LENGTH_MAX = 300
 /** A capture that was live this long has recovered: halts before it do not count any more. */
 export const RECOVERED_AFTER_MS = 10 * 60_000
 
+/** What the next start calls an end that left no report: SIGKILL, out of memory, a power loss. */
+export const KILLED = 'Killed'
+/** Ends that nobody asked for and that are no halts: remembered with them, and not counted in a row. */
+export const UNASKED_ENDS: readonly string[] = ['InternalError', KILLED]
+
 /** How a process ended: written to the spool, and where the kubelet looks for it. */
 export const Report = z.object({
   reason: z.string(),
@@ -36,7 +41,10 @@ export async function readReport(path: string): Promise<Report | undefined> {
   }
 }
 
-/** Halts in a row, this one included; live time counts from the last time the book went live, ms. */
+/**
+ * Halts in a row, this one included. `liveForMs`: the longest time that the process was healthy without a break: its
+ * book live, or where none is captured all of its streams flowing.
+ */
 export function haltsInARow(reason: string, previous: Report | undefined, liveForMs: number): number {
   if (reason === 'Drained' || reason === 'Stopped') return 0
   const before = liveForMs >= RECOVERED_AFTER_MS ? 0 : (previous?.haltsInARow ?? 0)
@@ -61,6 +69,28 @@ export async function writeReport(
   ])
   for (const result of written) if (result.status === 'rejected') throw result.reason
   return text
+}
+
+/** The report that a process would have left which was killed before it could; `at` is its last sign of life. */
+export function killedReport(
+  symbol: string,
+  at: string,
+  message: string,
+  previous: Report | undefined,
+): Report {
+  return {
+    reason: KILLED,
+    message,
+    symbol,
+    // its segments name it; nobody reads them here
+    run: '',
+    at,
+    exitCode: -1,
+    haltsInARow: previous?.haltsInARow ?? 0,
+    previous: previous === undefined ? null : { reason: previous.reason, at: previous.at },
+    unshippedBytes: -1,
+    quarantinedBytes: -1,
+  }
 }
 
 /** The kubelet mounts the termination log as one file: it cannot be replaced, only written. */
@@ -93,9 +123,9 @@ export async function readHalts(path: string): Promise<Halts> {
   }
 }
 
-/** Adds the halt that a report tells of, if it does; returns the list as it is now. */
+/** Adds the halt, or other end that nobody asked for, that a report tells of; returns the list as it is now. */
 export async function rememberHalt(report: Report, before: Halts, path: string): Promise<Halts> {
-  if (!isHaltReason(report.reason)) return before
+  if (!isHaltReason(report.reason) && !UNASKED_ENDS.includes(report.reason)) return before
   const { reason, run, at } = report
   const halt = { reason, message: report.message.slice(0, HALT_MESSAGE_LENGTH_MAX), run, at }
   const halts = [halt, ...before].slice(0, HALTS_MAX)

@@ -17,6 +17,8 @@ export interface CaptureStatus {
   readonly since: string
   /** Why it is paused, or why the last live book ended; empty before the first gap. */
   readonly reason: string
+  /** Why it is paused, as a sentence for a person; empty where it is not. */
+  readonly why: string
   readonly streams: Readonly<Record<string, StreamStatus>>
   readonly gaps: number
   readonly connections: readonly {
@@ -106,6 +108,11 @@ export function waitingWindows(usage: SpoolUsage, keeper: RunKeeper): number {
   return Math.max(0, usage.windows - (keeper.run?.ended === false ? 1 : 0))
 }
 
+/** The longest time without a break that the book was live, or where none is captured every stream was covered; ms. */
+export function healthyMs(streams: readonly Stream[], { liveForUs, rows }: RunKeeper): number {
+  return (hasBook(streams) ? liveForUs : rows.coveredForUs(streams)) / 1000
+}
+
 /** Live, or where no book is captured: every stream flows. */
 export function isReady(streams: readonly Stream[], keeper: RunKeeper): boolean {
   const { session, pause } = keeper
@@ -123,22 +130,35 @@ function stateOf({
   config,
   keeper,
   ending,
-}: StatusSources): Pick<CaptureStatus, 'state' | 'since' | 'reason'> {
+}: StatusSources): Pick<CaptureStatus, 'state' | 'since' | 'reason' | 'why'> {
   const { pause, session } = keeper
   if (pause !== undefined && !ending) {
-    return { state: 'paused', since: formatTimeUs(pause.since), reason: pause.reason }
+    return { state: 'paused', since: formatTimeUs(pause.since), reason: pause.reason, why: pause.why }
   }
   const { book } = session ?? {}
   const { streams } = config
-  if (!hasBook(streams) && !ending) {
+  const isPaused = book?.state === 'paused'
+  if (!hasBook(streams) && !ending && !isPaused) {
     const since = Math.max(0, ...streams.map((stream) => keeper.since.since(stream)))
-    return { state: isReady(streams, keeper) ? 'live' : 'connecting', since: timeOrEmpty(since), reason: '' }
+    return {
+      state: isReady(streams, keeper) ? 'live' : 'connecting',
+      since: timeOrEmpty(since),
+      reason: '',
+      why: '',
+    }
   }
   return {
     state: ending ? 'ending' : (book?.state ?? 'connecting'),
     since: timeOrEmpty(book?.since ?? 0),
     reason: book?.reason ?? '',
+    why: isPaused ? whyPaused(book.reason, keeper) : '',
   }
+}
+
+function whyPaused(reason: string, { session, pausedUntilMs }: RunKeeper): string {
+  if (reason === 'not_trading') return `the exchange says ${session?.listing}`
+  const until = pausedUntilMs === 0 ? '' : ` before ${formatTimeUs(Math.floor(pausedUntilMs * 1000))}`
+  return `the exchange wants no request${until}`
 }
 
 function streamStatus(keeper: RunKeeper, stream: Stream): StreamStatus {

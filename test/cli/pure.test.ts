@@ -5,8 +5,9 @@ import { HALT_EXIT_CODES, type HaltReason, TERMINAL_HALTS } from '../../api/reas
 import { CallError, durationMs, readCall, suggestion, wholeNumber, wordList } from '../../capture/cli/call.ts'
 import { eventsBetween } from '../../capture/cli/events.ts'
 import { startDelayMs } from '../../capture/cli/fleet.ts'
+import { Gaps } from '../../capture/cli/gaps.ts'
 import { reportOf, restartDelayMs, shareOf, verdictOf } from '../../capture/cli/restart.ts'
-import { liveLines } from '../../capture/cli/text.ts'
+import { liveLines, withdrawnNote } from '../../capture/cli/text.ts'
 import { TerminalView } from '../../capture/cli/view.ts'
 import type { Report } from '../../capture/process/report.ts'
 import type { CaptureStatus } from '../../capture/process/status.ts'
@@ -104,6 +105,7 @@ test('share is the number of symbols, rounded up to a power of two', () => {
 function status(change: Partial<CaptureStatus>): CaptureStatus {
   return {
     ...{ version: '0', run: 'r', exchange: 'BinanceUsdm', symbol: 'BTCUSDT', state: 'live', reason: '' },
+    ...{ why: '' },
     ...{ since: '2026-11-22T12:00:00.000000Z', streams: {}, gaps: 0, connections: [], halts: [] },
     spool: { bytes: 0, unshippedBytes: 0, quarantinedBytes: 0, windowsWaiting: 0, oldest: null },
     ship: { state: 'idle', reason: null, lastCommit: null },
@@ -112,20 +114,92 @@ function status(change: Partial<CaptureStatus>): CaptureStatus {
   }
 }
 
-test('events: a gap that healed between two looks is told, and that the book is live again', () => {
+test('events: a book that fell and rose between two looks is told to be live again', () => {
   const names = (before: CaptureStatus | undefined, now: CaptureStatus) =>
     eventsBetween(before, now).map(({ event }) => event)
   const live = status({})
   assert.deepEqual(names(undefined, live), ['live'])
   assert.deepEqual(names(live, live), [])
   const healed = status({ gaps: 1, reason: 'sequence', since: '2026-11-22T12:00:05.000000Z' })
-  assert.deepEqual(names(live, healed), ['gap', 'live'])
-  assert.deepEqual(names(live, status({ gaps: 1, state: 'buffering' })), ['gap'])
+  assert.deepEqual(names(live, healed), ['live'])
+  assert.deepEqual(names(live, status({ gaps: 1, state: 'buffering' })), [])
   const waiting = status({ ship: { state: 'waiting', reason: 'no_space: full', lastCommit: null } })
   assert.deepEqual(
     [names(live, waiting), names(waiting, waiting), names(waiting, live)],
     [['shipping'], [], ['shipping']],
   )
+})
+
+test('events: a pause and its end are told once each, with why; a process that ends does not go on', () => {
+  const live = status({})
+  const [reason, why, since] = ['disk_full', 'the spool has 15 of 16 MiB', '2026-11-22T12:00:05.000000Z']
+  const paused = status({ state: 'paused', reason, why, since })
+  assert.deepEqual(eventsBetween(live, paused), [{ event: 'paused', symbol: 'BTCUSDT', reason, why, since }])
+  assert.deepEqual(eventsBetween(paused, paused), [])
+  const on = status({ state: 'connecting', since: '', reason: '', run: 'r2' })
+  assert.deepEqual(eventsBetween(paused, on), [{ event: 'resumed', symbol: 'BTCUSDT', reason, since }])
+  assert.deepEqual(eventsBetween(paused, status({ state: 'ending', since, reason })), [])
+  const again = status({ state: 'paused', reason, why, since: '2026-11-22T12:00:09.000000Z' })
+  assert.deepEqual(
+    eventsBetween(paused, again).map(({ event }) => event),
+    ['resumed', 'paused'],
+  )
+  assert.deepEqual(
+    eventsBetween(undefined, paused).map(({ event }) => event),
+    ['paused'],
+  )
+})
+
+const at = (second: number) => `2026-11-22T12:00:0${second}.000000Z`
+
+test('gaps: one event a gap and stream, with its own reason, from and to', () => {
+  const gaps = new Gaps('BTCUSDT')
+  const covered = (stream: string, second: number) =>
+    gaps.news({ news: 'covered', stream, from: at(second) }, false)
+  const fell = (stream: string, reason: string, second: number) =>
+    gaps.news({ news: 'gap', stream, reason, detail: 'd', from: at(second) }, false)
+  assert.deepEqual(covered('trades', 0), [], 'a beginning is no end of a gap')
+  const gap = { symbol: 'BTCUSDT', stream: 'trades', reason: 'sequence', detail: 'd', from: at(1) }
+  assert.deepEqual(fell('trades', 'sequence', 1), [{ event: 'gap', ...gap, to: null }])
+  assert.deepEqual(fell('mark_price', 'no_data', 2)[0]?.event, 'gap')
+  assert.deepEqual(covered('trades', 3), [{ event: 'gap_closed', ...gap, to: at(3), seconds: 2 }])
+  assert.deepEqual(covered('trades', 4), [])
+  assert.equal(gaps.count, 2)
+})
+
+test('gaps: a killed process told no end, so its streams get a crash, which its successor closes', () => {
+  const gaps = new Gaps('BTCUSDT')
+  for (const stream of ['depth', 'trades', 'mark_price'])
+    gaps.news({ news: 'covered', stream, from: at(1) }, false)
+  gaps.news({ news: 'gap', stream: 'trades', reason: 'reconnect', detail: '', from: at(2) }, false)
+  const row = { state: 'live', since: '', lastId: '7', lastReceived: at(4), rows: 1 }
+  const events = gaps.processEnded(status({ streams: { depth: row } }))
+  assert.deepEqual(
+    events.map((event) => event.event === 'gap' && [event.stream, event.reason, event.from]),
+    [
+      ['depth', 'crash', at(4)],
+      ['mark_price', 'crash', at(1)],
+    ],
+    'trades lay in a gap already',
+  )
+  assert.deepEqual(gaps.processEnded(undefined), [])
+  const closed = gaps.news({ news: 'covered', stream: 'depth', from: at(6) }, false)
+  assert.deepEqual(
+    closed.map((event) => event.event === 'gap_closed' && event.seconds),
+    [2],
+  )
+})
+
+test('gaps: an end that was asked for is none; one that somebody else asked for is', () => {
+  const stop = { news: 'gap', stream: 'trades', reason: 'stopped', detail: '', from: at(1) } as const
+  assert.deepEqual(new Gaps('BTCUSDT').news(stop, true), [])
+  assert.equal(new Gaps('BTCUSDT').news(stop, false).length, 1)
+})
+
+test('coverage: what was withdrawn is said to be missing too, and only where something was', () => {
+  const day = (suspect: number) => ({ seconds: { suspect } })
+  assert.match(withdrawnNote([day(0), day(1)]), /counts as missing too/)
+  assert.equal(withdrawnNote([day(0)]), '')
 })
 
 test('live lines fit the terminal, and what does not fit is live', () => {
@@ -157,14 +231,15 @@ test('a terminal: what happened stays above, the live lines below are drawn in p
     },
   )
   for (const reason of ['sequence', 'reconnect'] as const) {
-    view.event({ event: 'gap', symbol: 'BTCUSDT', reason, gaps: 1 })
+    const gap = { stream: 'depth', reason, detail: 'why', from: at(1), to: null }
+    view.event({ event: 'gap', symbol: 'BTCUSDT', ...gap })
     assert.match(screen.at(-1) ?? '', /^symbol +state/)
   }
   view.event({ event: 'log', symbol: 'BTCUSDT', level: 'info', message: 'nothing to see', line: '{}' })
   view.close()
   assert.deepEqual(
     screen.map((line) => line.slice(10).split(';')[0]),
-    ['BTCUSDT  gap: sequence', 'BTCUSDT  gap: reconnect'],
+    ['sequence', 'reconnect'].map((reason) => `BTCUSDT  depth: gap since 12:00:01.000: ${reason}, why`),
   )
 })
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
+import type { Report } from '../../capture/process/report.ts'
 import type { Sim } from '../sim/mod.ts'
 import { call, isAlive, L2cap, manifestsOf, simulated, type TestContext, temporary, until } from './l2cap.ts'
 
@@ -87,12 +88,65 @@ suite('l2cap run', { concurrency: 3 }, () => {
     assert.equal(run.events('started')[1]?.attempt, 2)
     assert.equal(run.events('done')[0]?.symbols[0]?.restarts, 1)
     await assertVerified(t, data)
+    const told4 = run.events('gap').map(({ stream, reason }) => `${stream} ${reason}`)
+    assert.deepEqual(told4.sort(), ['books20 crash', 'depth crash', 'mark_price crash', 'trades crash'])
+    assert.equal(run.events('done')[0]?.symbols[0]?.gaps, 4)
+    const closed = run.events('gap_closed').find(({ stream }) => stream === 'depth')
+    assert.ok(closed !== undefined && closed.from < closed.to, JSON.stringify(closed))
+    const spool = join(directory, 'spool', 'BinanceUsdm', 'BTCUSDT')
+    const report = JSON.parse(await readFile(join(spool, 'report.json'), 'utf8')) as Report
+    assert.deepEqual([report.reason, report.previous?.reason], ['Drained', 'Killed'])
     const coverage = (await manifestsOf(data)).flatMap((manifest) => manifest.coverage)
     const crash = coverage.find((row) => row.ended_by === 'crash' && row.of_stream === 'depth')
     assert.ok(
       crash !== undefined && BigInt(crash.last_id) >= told,
       `${JSON.stringify(crash)} reaches ${told}`,
     )
+  })
+
+  test('gaps: each event is a gap that coverage holds, with its reason, from and to; of every stream', async (t) => {
+    const { data, args, sim } = await place(t, ['BTCUSDT'])
+    const run = new L2cap(t, args)
+    const flows = () => Object.values(run.events('status').at(-1)?.rows ?? {}).every((rows) => rows > 2)
+    await run.until('every stream flows', () => run.events('live').length > 0 && flows())
+    sim.inject('drop:BTCUSDT@0')
+    const fell = (stream: string) => run.events('gap').filter((gap) => gap.stream === stream).length
+    const rose = (stream: string) => run.events('gap_closed').filter((gap) => gap.stream === stream).length
+    await run.until('the book fell and rose', () => fell('depth') === 1 && rose('depth') === 1)
+    sim.inject('cut:BTCUSDT/market@0')
+    await run.until('the others fell and rose', () => rose('trades') === 1 && rose('mark_price') === 1)
+    run.child.kill('SIGTERM')
+    assert.equal(await run.ended, 0, run.stdout + run.stderr)
+    const coverage = (await manifestsOf(data)).flatMap((manifest) => manifest.coverage)
+    const ends = coverage.filter(({ ended_by }) => ended_by !== null && ended_by !== 'stopped')
+    assert.deepEqual(
+      run
+        .events('gap')
+        .map(({ stream, reason, from }) => `${stream} ${reason} ${from}`)
+        .sort(),
+      ends.map(({ of_stream, ended_by, to }) => `${of_stream} ${ended_by} ${to}`).sort(),
+    )
+    for (const { stream, to } of run.events('gap_closed'))
+      assert.ok(
+        coverage.some((row) => row.of_stream === stream && row.from === to),
+        `${stream} from ${to}`,
+      )
+    assert.equal(ends.length, run.events('gap_closed').length)
+  })
+
+  test('pauses: told when they begin, with why, and when they end', async (t) => {
+    const { args, sim } = await place(t, ['BTCUSDT'])
+    const run = new L2cap(t, args)
+    await run.until('the book is live', () => run.events('live').length > 0)
+    sim.inject('rest_429:BTCUSDT/depth=3@0,drop:BTCUSDT@0')
+    await run.until('the pause is over', () => run.events('resumed').length > 0)
+    const [[paused], [resumed]] = [run.events('paused'), run.events('resumed')]
+    assert.deepEqual([paused?.reason, resumed?.reason], ['rate_limited', 'rate_limited'])
+    assert.match(paused?.why ?? '', /^the exchange wants no request before 20\d\d-/)
+    assert.equal(resumed?.since, paused?.since)
+    assert.equal(run.events('paused').length, 1)
+    run.child.kill('SIGTERM')
+    assert.equal(await run.ended, 0, run.stdout + run.stderr)
   })
 
   test('spool: a second run on the same one is refused with the holder named, and the first goes on', async (t) => {

@@ -126,6 +126,20 @@ test('a wrong call gets one sentence on stderr, nothing on stdout, and exit code
   await Promise.all(calls)
 })
 
+test('run: a spool that is too small is told by the field of the file', async (t) => {
+  const directory = await temporary(t)
+  const file = join(directory, 'capture.yaml')
+  const head = 'apiVersion: l2cap.dev/v1alpha1\nkind: L2Capture\nmetadata: {name: majors}\n'
+  const storage = `{local: {path: ${JSON.stringify(join(directory, 'data'))}}}`
+  await writeFile(
+    file,
+    `${head}spec: {exchange: BinanceUsdm, symbols: [BTCUSDT], spool: {sizeLimit: 8Mi}, storage: ${storage}}\n`,
+  )
+  const { code, stdout, stderr } = await call(t, ['run', file])
+  assert.equal(stderr, `l2cap: ${file} is not valid:\n  spec.spool.sizeLimit: at least 16Mi\n`)
+  assert.deepEqual([code, stdout], [2, ''])
+})
+
 test('run: a file that asks for S3 is told what this version takes', async (t) => {
   const directory = await temporary(t)
   const file = join(directory, 'capture.yaml')

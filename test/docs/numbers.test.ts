@@ -78,7 +78,7 @@ const CLAIMS: readonly Claim[] = [
   [
     'States of the book',
     'the first of them or after …',
-    `${SESSION}/book-machine.ts`,
+    `${SESSION}/book-join.ts`,
     'FIRST_EVENT_WAIT_US',
     seconds,
   ],
@@ -106,6 +106,17 @@ const CLAIMS: readonly Claim[] = [
   ['The clock', 'one every …', `${FEED}/exchange-clock.ts`, 'PROBE_EVERY_MS_MIN', secondsOfMs],
   ['The clock', 'or every … times', `${FEED}/exchange-clock.ts`, 'PROBE_MS_PER_SYMBOL', secondsOfMs],
   ['Reading /status', 'turned within …', 'capture/process/capture.ts', 'BEAT_MS_MAX', secondsOfMs],
+  ['Reading /status', 'an answer and …', `${SESSION}/silence.ts`, 'VERDICT_WAIT_US', seconds],
+  ['Reading /status', 'by the next one, … later', `${FEED}/connection.ts`, 'PING_EVERY_MS', secondsOfMs],
+  ['Reading /status', 'about … more', `${FEED}/connection.ts`, 'PING_EVERY_MS', (ms) => secondsOfMs(2 * ms)],
+  [
+    'Metrics',
+    'healthy for … min',
+    'capture/process/report.ts',
+    'RECOVERED_AFTER_MS',
+    (ms) => plain(ms / 60_000),
+  ],
+  ['Metrics', 'of the last … halts', 'capture/process/report.ts', 'HALTS_MAX', plain],
 ]
 
 /** Says it, as a whole number: `5 s` does not stand in `15 s`. */

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { ProcessConfig } from '../../api/config.ts'
+import { END_REASONS, HALT_EXIT_CODES } from '../../api/reasons.ts'
 import { FileReserve } from '../../capture/journal/mod.ts'
 import { METRICS, Metrics } from '../../capture/process/metrics.ts'
 import { DiskRoom } from '../../capture/process/room.ts'
@@ -56,9 +57,11 @@ async function withMetrics(
       ship: { state: 'idle', reason: null, since: '', lastCommit: null, waitingWindows: 0 },
       shipped: { committed: 3, already: 1, failures: 2, quarantined: 0 },
       halts: [
-        { reason: 'CrossedBook', message: '', run: '', at: '' },
-        { reason: 'CrossedBook', message: '', run: '', at: '' },
+        { reason: 'Killed', message: '', run: '', at: '2026-11-22T12:00:03.500000Z' },
+        { reason: 'CrossedBook', message: '', run: '', at: '2026-11-22T12:00:02.000000Z' },
+        { reason: 'CrossedBook', message: '', run: '', at: '2026-11-22T12:00:01.000000Z' },
       ],
+      haltsInARow: 2,
       nowMs: Date.now(),
     }))
     await body(world, async () => (await metrics.read()).text)
@@ -109,12 +112,30 @@ describe('metrics', () => {
       assert.equal(of('l2cap_exchange_lag_seconds_count{stream="trades"}'), 42)
       assert.equal(of('l2cap_exchange_lag_seconds_bucket{stream="trades",le="+Inf"}'), 42)
       assert.ok(of('l2cap_journal_delay_seconds_count{}') >= 2)
-      assert.equal(of('l2cap_halts{reason="CrossedBook"}'), 2)
+      assert.equal(of('l2cap_halts_in_a_row{}'), 2)
+      const lastHalt = (reason: string) => of(`l2cap_last_halt_timestamp_seconds{reason="${reason}"}`)
+      const noon = Date.parse('2026-11-22T12:00:00Z') / 1000
+      assert.deepEqual(
+        [lastHalt('CrossedBook') - noon, lastHalt('Killed') - noon, lastHalt('ClockSkew')],
+        [2, 3.5, 0],
+        'the latest of each reason',
+      )
       assert.equal(of('l2cap_windows_shipped_total{outcome="committed"}'), 3)
       assert.equal(of('l2cap_take_overs_total{outcome="done"}'), 0)
       assert.ok(of('l2cap_journal_written_bytes_total{}') > 0)
       assert.ok(of('l2cap_connection_age_seconds{route="market"}') > 0)
       assert.deepEqual(samplesOf(await read()).get('l2cap_rows_total{stream="trades"}'), 42, 'read twice')
+    }))
+
+  it('every pair of a stream and a reason is there at 0 before its first gap, so that a rate sees the first', () =>
+    withMetrics(async (_world, read) => {
+      const samples = samplesOf(await read())
+      for (const stream of ['books', 'depth', 'trades', 'mark_price']) {
+        for (const reason of [...END_REASONS, ...Object.keys(HALT_EXIT_CODES)]) {
+          const name = `l2cap_gaps_total{stream="${stream}",reason="${reason}"}`
+          assert.equal(samples.get(name), 0, name)
+        }
+      }
     }))
 
   it('every counter of a session shows in some metric', () =>

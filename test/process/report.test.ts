@@ -5,6 +5,7 @@ import { describe, it } from 'node:test'
 import {
   HALTS_MAX,
   haltsInARow,
+  killedReport,
   type Report,
   readHalts,
   readReport,
@@ -76,6 +77,21 @@ describe('report', () => {
       assert.ok(halts.every(({ message }) => message.length === 300))
       await writeFile(path, '[{"reason":')
       assert.deepEqual(await readHalts(path), [])
+    }))
+
+  it('an internal error and a kill are remembered with the halts, and do not count as one', () =>
+    withDirectory(async (dir) => {
+      const path = join(dir, 'halts.json')
+      const at = '2026-11-22T12:09:00.000000Z'
+      const killed = killedReport('BTCUSDT', at, 'ended without a report', report)
+      await rememberHalt(killed, await readHalts(path), path)
+      await rememberHalt({ ...report, reason: 'InternalError' }, await readHalts(path), path)
+      assert.deepEqual(
+        (await readHalts(path)).map(({ reason }) => reason),
+        ['InternalError', 'Killed'],
+      )
+      assert.deepEqual(killed.previous, { reason: report.reason, at: report.at })
+      assert.equal(haltsInARow('CrossedBook', killed, 0), report.haltsInARow + 1, 'nor does it forget them')
     }))
 
   it('a report that cannot be written to the spool still reaches the termination log, and says so', () =>

@@ -116,8 +116,12 @@ describe('run', () => {
       driven.input({ kind: 'opened', connection: 1, route: 'public' })
       // no book is live before the clock is known
       for (let i = 0; i < 5; i++) driven.input({ kind: 'clock', offset: 0, rtt: 1000 })
-      driven.input({ kind: 'message', connection: 1, payload: depthFrame({ U: 101, u: 105, pu: 100 }) })
-      const body = snapshotBody(103, [['102', '1']], [['101', '1']])
+      driven.input({
+        kind: 'message',
+        connection: 1,
+        payload: depthFrame({ U: 101, u: 105, pu: 100, b: [['102', '1']] }),
+      })
+      const body = snapshotBody(103, [['100', '1']], [['101', '1']])
       driven.input({ kind: 'response', request: 1, status: 200, usedWeight: 1, retryAt: 0, error: '', body })
       assert.deepEqual(driven.halts, ['CrossedBook'])
       driven.input({ kind: 'message', connection: 1, payload: tradeFrame(1) })

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ProcessConfig } from '../../api/config.ts'
-import { isReady, statusOf } from '../../capture/process/status.ts'
-import { withDirectory } from '../support/run.ts'
+import { RECOVERED_AFTER_MS } from '../../capture/process/report.ts'
+import { healthyMs, isReady, statusOf } from '../../capture/process/status.ts'
+import { SESSION, withDirectory } from '../support/run.ts'
 import { KeeperWorld } from './keeper-world.ts'
 
 const STREAMS = ['books', 'depth', 'trades', 'mark_price'] as const
@@ -63,12 +64,39 @@ describe('status', () => {
       await world.until('the pause', () => world.keeper.pause !== undefined)
       await world.until('closed sockets', () => world.exchange.open.length === 0)
       const { state, reason, since, streams, connections, spool } = status(world)
-      assert.deepEqual([state, reason], ['paused', 'disk_full'])
+      assert.deepEqual([state, reason, status(world).why], ['paused', 'disk_full', 'full'])
       assert.ok(since.startsWith('2026-11-22T12:00:1'), since)
       assert.ok(Object.values(streams).every((stream) => stream.state === 'paused' && stream.since === since))
       assert.deepEqual([connections, spool.windowsWaiting], [[], 3], 'no window is open')
       assert.equal(isReady(STREAMS, world.keeper), false)
       assert.equal(isReady(['trades'], world.keeper), false)
+      await world.end()
+    }))
+
+  it('healthy without a book: as long as all streams flow, which forgets the halts before as a live book does', () =>
+    withDirectory(async (dir) => {
+      const streams = ['trades'] as const
+      const world = await KeeperWorld.make(dir, { config: { ...SESSION, streams: [...streams] } })
+      await world.begun()
+      // a trade is a proof that no question is needed for
+      const flow = async (ms: number) => {
+        for (let at = 0; at < ms; at += 30_000) {
+          world.trade()
+          await world.time.run(30_000)
+        }
+      }
+      await flow(300_000)
+      assert.ok(healthyMs(streams, world.keeper) >= 265_000)
+      world.time.stepWall(-1000)
+      await world.until('another run', () => world.runs.length === 2)
+      await world.until('open sockets', () => world.isOpen)
+      await flow(RECOVERED_AFTER_MS)
+      const healthy = healthyMs(streams, world.keeper)
+      assert.ok(
+        healthy >= RECOVERED_AFTER_MS - 31_000 && healthy <= RECOVERED_AFTER_MS + 31_000,
+        `${healthy} ms`,
+      )
+      assert.equal(healthyMs(STREAMS, world.keeper), 0, 'a book that was never live')
       await world.end()
     }))
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join, resolve } from 'node:path'
+import type { Told } from '../../capture/process/news.ts'
 import type { CaptureStatus } from '../../capture/process/status.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../capture/main.ts')
@@ -60,8 +61,9 @@ export class CaptureProcess {
     }
     this.child.stdout?.on('data', keep)
     this.child.stderr?.on('data', keep)
-    this.child.on('message', (status) => {
-      this.status = status as CaptureStatus
+    this.child.on('message', (message) => {
+      const told = message as Told
+      if (!('news' in told)) this.status = told
     })
     const { promise, resolve: ended } = Promise.withResolvers<{
       code: number | null
