@@ -3,10 +3,15 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { HALT_EXIT_CODES } from '../../api/reasons.ts'
+import type { CaptureStatus } from '../../capture/process/status.ts'
 import { CAPTURES_AT_ONCE, ends, inScene, live, waitFor } from './scene.ts'
 
 /** Longer than a process takes to die, to start, and to ask. */
 const BAN_SECONDS = 8
+
+/** The exchange stays away for so long at a time, and longer while less than this is left of it. */
+const AWAY_SECONDS = 8
+const AWAY_AHEAD_MS = 6000
 
 const HALT_SECONDS = 12
 
@@ -47,12 +52,19 @@ describe('the exchange wants to be left alone, or does not trade', { concurrency
 
   it('a start while the exchange answers nothing: it says so, and is live when the exchange is back', (t) =>
     inScene(async (scene) => {
-      scene.inject('rest_5xx/any=503+4,refuse/any+4')
       const capture = scene.capture()
-      const status = await capture.until('its first words', ({ connections }) =>
-        connections.some(({ why }) => why !== ''),
-      )
-      assert.equal(status.state, 'connecting')
+      // the exchange stays away until that was told, however long the process takes to start
+      let awayUntilMs = 0
+      let status: CaptureStatus | undefined
+      await waitFor('its first words', () => {
+        if (performance.now() > awayUntilMs - AWAY_AHEAD_MS) {
+          scene.inject(`rest_5xx/any=503+${AWAY_SECONDS},refuse/any+${AWAY_SECONDS}`)
+          awayUntilMs = performance.now() + AWAY_SECONDS * 1000
+        }
+        status = capture.status
+        return status?.connections.some(({ why }) => why !== '') === true
+      })
+      assert.equal(status?.state, 'connecting')
       await live(capture)
       await capture.drain()
       t.diagnostic(JSON.stringify(await scene.judge()))

@@ -1,8 +1,8 @@
 import type { Clock, Timers } from '../../capture/feed/mod.ts'
+import { type Due, DueHeap } from '../support/due-heap.ts'
 
-interface Timer {
-  readonly dueUs: number
-  readonly order: number
+/** Due at an elapsed time, microseconds. */
+interface Timer extends Due {
   readonly fn: () => void
   cancelled: boolean
 }
@@ -14,8 +14,7 @@ const RUN_STEP_MS = 20
 export class ManualTime implements Clock, Timers {
   #elapsedUs = 0
   #wallAheadUs: number
-  /** A binary heap: no timer is due before its parent. */
-  readonly #heap: Timer[] = []
+  readonly #timers = new DueHeap<Timer>()
   #made = 0
   #waiting = 0
 
@@ -32,9 +31,9 @@ export class ManualTime implements Clock, Timers {
   }
 
   after(ms: number, fn: () => void): () => void {
-    const dueUs = this.#elapsedUs + Math.ceil(ms * 1000)
-    const timer: Timer = { dueUs, order: this.#made++, fn, cancelled: false }
-    this.#push(timer)
+    const due = this.#elapsedUs + Math.ceil(ms * 1000)
+    const timer: Timer = { due, order: this.#made++, fn, cancelled: false }
+    this.#timers.push(timer)
     this.#waiting++
     return () => {
       if (!timer.cancelled) this.#waiting--
@@ -50,17 +49,17 @@ export class ManualTime implements Clock, Timers {
   /** Milliseconds until the next timer is due; infinite where none waits. */
   get nextMs(): number {
     const next = this.#next()
-    return next === undefined ? Number.POSITIVE_INFINITY : (next.dueUs - this.#elapsedUs) / 1000
+    return next === undefined ? Number.POSITIVE_INFINITY : (next.due - this.#elapsedUs) / 1000
   }
 
   /** Moves on, firing timers in the order of their times. */
   advance(ms: number): void {
     const targetUs = this.#elapsedUs + Math.round(ms * 1000)
-    for (let next = this.#next(); next !== undefined && next.dueUs <= targetUs; next = this.#next()) {
-      this.#pop()
+    for (let next = this.#next(); next !== undefined && next.due <= targetUs; next = this.#next()) {
+      this.#timers.pop()
       this.#waiting--
       next.cancelled = true // its cancellation is late from here on
-      this.#elapsedUs = Math.max(this.#elapsedUs, next.dueUs)
+      this.#elapsedUs = Math.max(this.#elapsedUs, next.due)
       next.fn()
     }
     this.#elapsedUs = targetUs
@@ -71,8 +70,13 @@ export class ManualTime implements Clock, Timers {
     const endUs = this.#elapsedUs + ms * 1000
     while (this.#elapsedUs < endUs) {
       this.advance(Math.min(stepMs, (endUs - this.#elapsedUs) / 1000))
-      await new Promise((resolve) => setImmediate(resolve))
+      await this.settled()
     }
+  }
+
+  /** Resolves when what was promised has come about; of those who wait for more than promises, when that came too. */
+  protected async settled(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
   }
 
   /** The process stands still: time goes by and no timer fires until the next `advance`. */
@@ -85,40 +89,7 @@ export class ManualTime implements Clock, Timers {
   }
 
   #next(): Timer | undefined {
-    while (this.#heap[0]?.cancelled) this.#pop()
-    return this.#heap[0]
+    while (this.#timers.next?.cancelled) this.#timers.pop()
+    return this.#timers.next
   }
-
-  #push(timer: Timer): void {
-    const heap = this.#heap
-    let at = heap.length
-    heap.push(timer)
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      if (isBefore(heap[parent], timer)) break
-      heap[at] = heap[parent]
-      at = parent
-    }
-    heap[at] = timer
-  }
-
-  #pop(): void {
-    const heap = this.#heap
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && isBefore(heap[child + 1], heap[child])) child++
-      if (isBefore(last, heap[child])) break
-      heap[at] = heap[child]
-      at = child
-    }
-    heap[at] = last
-  }
-}
-
-function isBefore(a: Timer, b: Timer): boolean {
-  return a.dueUs === b.dueUs ? a.order < b.order : a.dueUs < b.dueUs
 }

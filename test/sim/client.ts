@@ -5,7 +5,8 @@ import { resolve } from 'node:path'
 import { type RawData, WebSocket } from 'ws'
 import type { Route } from './streams.ts'
 
-const DEADLINE_MS = 10_000
+/** Far above what anything here takes on a busy machine. */
+const DEADLINE_MS = 60_000
 
 /** Where the recorded traffic lies. */
 export const RECORDINGS = resolve(
@@ -24,13 +25,18 @@ export function recordingPath(name: string): string {
   return `${RECORDINGS}/binance-usdm/${name}.frames.gz`
 }
 
-/** Resolves once the condition holds; rejects with `what` when it does not within 10 s. */
+/** Resolves once the condition holds; rejects with `what` when it does not within a minute. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS
   while (!condition()) {
     assert.ok(performance.now() < deadline, `not within ${DEADLINE_MS} ms: ${what}`)
     await new Promise((turn) => setTimeout(turn, 2))
   }
+}
+
+export interface ClientOptions {
+  /** Answers pings; it does by default. */
+  readonly autoPong?: boolean
 }
 
 export class Client {
@@ -53,8 +59,8 @@ export class Client {
   }
 
   /** Opens a path such as `/public/stream?streams=btcusdt@depth`. */
-  static async open(endpoints: string, path: string): Promise<Client> {
-    const client = new Client(new WebSocket(endpoints.replace('http', 'ws') + path))
+  static async open(endpoints: string, path: string, options: ClientOptions = {}): Promise<Client> {
+    const client = new Client(new WebSocket(endpoints.replace('http', 'ws') + path, options))
     await new Promise((done, failed) => client.socket.once('open', done).once('error', failed))
     return client
   }

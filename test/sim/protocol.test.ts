@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { WebSocket } from 'ws'
 import { Client, rest, until } from './client.ts'
+import { ManualTime } from './core/mod.ts'
 import { WEIGHT_A_MINUTE_MAX, WeightCounter } from './core/weight.ts'
 import { type Sim, startSim } from './mod.ts'
+import { VIRTUAL_START_MS } from './rig.ts'
 import { parseStream } from './streams.ts'
 
 const SYMBOLS = ['BTCUSDT', 'ETHUSDT', 'DENTUSDT']
@@ -96,21 +98,29 @@ test('a path that does not exist is refused at the handshake', async () => {
 })
 
 test('the server pings, ends a mute connection, and ends every one after its lifetime', async () => {
-  const short = await startSim({
-    seed: 1,
-    symbols: ['BTCUSDT'],
-    sockets: { pingEveryMs: 20, pongWithinMs: 100, lifetimeMs: 400 },
-  })
+  const time = new ManualTime(VIRTUAL_START_MS)
+  const sockets = { pingEveryMs: 180_000, pongWithinMs: 600_000, lifetimeMs: 3_500_000 }
+  const short = await startSim({ time, seed: 1, symbols: ['BTCUSDT'], rate: 1, sockets })
   const client = await Client.open(short.endpoints, '/public/ws/btcusdt@depth')
-  const mute = new WebSocket(`${short.endpoints.replace('http', 'ws')}/public/stream`, { autoPong: false })
-  let muteCode: number | undefined
-  mute.on('close', (code) => {
-    muteCode = code
-  })
-  await until('both end', () => client.code !== undefined && muteCode !== undefined)
-  assert.ok(client.pings > 3)
-  assert.equal(client.code, 1001)
-  assert.equal(muteCode, 1006)
+  const mute = await Client.open(short.endpoints, '/public/stream', { autoPong: false })
+  const pingsMax = Math.floor(sockets.lifetimeMs / sockets.pingEveryMs)
+  const pingsInVain = Math.floor(sockets.pongWithinMs / sockets.pingEveryMs)
+  for (let pings = 1; pings <= pingsMax; pings++) {
+    time.advance(sockets.pingEveryMs)
+    await until(`ping ${pings}`, () => client.pings === pings)
+    // what the client sends now comes behind its pong
+    await client.settled()
+    if (pings <= pingsInVain) await until(`ping ${pings} in vain`, () => mute.pings === pings)
+    else await until('the end of the mute one', () => mute.code !== undefined)
+    assert.equal(client.code, undefined)
+  }
+  assert.deepEqual([mute.code, mute.pings], [1006, pingsInVain])
+  time.advance(sockets.lifetimeMs - pingsMax * sockets.pingEveryMs - 1)
+  await client.settled()
+  assert.equal(client.code, undefined)
+  time.advance(1)
+  await until('its end', () => client.code !== undefined)
+  assert.deepEqual([client.code, client.pings], [1001, pingsMax])
   await short.stop()
 })
 

@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs'
 import { after, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { Client, RECORDINGS, recordingPath, rest, until, withoutRecordings } from './client.ts'
+import { ManualTime } from './core/mod.ts'
 import { type RecordingOptions, type Sim, startSim, type TrueBook } from './mod.ts'
 import { midOf } from './recording/derive.ts'
+import { VIRTUAL_START_MS } from './rig.ts'
 
 const skip = withoutRecordings()
 const FAST = 1e6
@@ -334,4 +336,30 @@ test('a speed scales the gaps: recorded frames keep their distance', { skip }, a
   const own = lines(name).filter((line) => line.symbol === 'AKROUSDT')
   const span = Number((own.at(-1)?.atNs ?? 0n) - (own[0]?.atNs ?? 0n)) / 1e6 / speed
   assert.ok(took >= span - 5, `${took} ms for a span of ${span} ms`)
+})
+
+test('a speed may change on the way: each gap is divided by the speed at its beginning', {
+  skip,
+}, async () => {
+  const name = 'alts-2021-07-22'
+  const time = new ManualTime(VIRTUAL_START_MS)
+  let speed = 1
+  const sim = await play(name, { time, speed: () => speed })
+  await Client.combined(sim.endpoints, 'public', ['akrousdt@depth@100ms'])
+  const own = lines(name).filter((line) => line.symbol === 'AKROUSDT')
+  const atsMs = own.map((line) => Number(line.atNs - (own[0]?.atNs ?? 0n)) / 1e6)
+  const depthBefore = (ms: number) =>
+    own.filter((line, i) => line.stream.includes('@depth') && (atsMs[i] ?? 0) < ms).length
+  const sent = () => sim.emitted('AKROUSDT').batches.length
+  time.advance(10_000)
+  assert.equal(sent(), depthBefore(10_000))
+  speed = 100
+  // the gap that has begun lasts as long as it would have; whatever follows takes a hundredth
+  const nextMs = atsMs.find((ms) => ms > 10_000) ?? 0
+  time.advance(nextMs - 10_000 + 50)
+  const reachedMs = nextMs + 50 * speed
+  assert.ok(Math.abs(sent() - depthBefore(reachedMs)) <= 1, `${sent()} of ${depthBefore(reachedMs)} events`)
+  assert.ok(sent() > depthBefore(10_000) && sent() < depthBefore(Number.POSITIVE_INFINITY))
+  time.advance(1000)
+  assert.equal(sent(), depthBefore(Number.POSITIVE_INFINITY))
 })

@@ -1,5 +1,12 @@
-/** The simulated exchange on one port of this machine: the core behind a real front, by the machine's clock. */
-import { type CoreOptions, MACHINE_TIME, type SimEvent, SimExchange, type Violations } from './core/mod.ts'
+/** The simulated exchange on one port of this machine: the core behind a real front. */
+import {
+  type CoreOptions,
+  MACHINE_TIME,
+  type SimEvent,
+  SimExchange,
+  type SimTime,
+  type Violations,
+} from './core/mod.ts'
 import type { FaultKindName } from './faults/mod.ts'
 import { Front } from './front.ts'
 import type { GeneratedOptions } from './market/mod.ts'
@@ -11,6 +18,8 @@ const SNAPSHOT_WAIT_MS = 60_000
 const STEP_MS = 5
 
 export interface CommonOptions extends Omit<CoreOptions, 'time'> {
+  /** By default the machine's. A clock that is moved by hand has hours pass over real sockets. */
+  readonly time?: SimTime | undefined
   /** 0, the default, takes a free one. */
   readonly port?: number | undefined
   /** How long a snapshot waits for its moment of the recording before it is answered with 503. */
@@ -20,7 +29,7 @@ export interface CommonOptions extends Omit<CoreOptions, 'time'> {
 export interface RecordingOptions extends CommonOptions {
   /** Path of a `.frames.gz`. */
   readonly recording: string
-  readonly speed?: number | undefined
+  readonly speed?: number | ((symbol: string) => number) | undefined
   readonly onlyRecorded?: boolean | undefined
 }
 
@@ -89,15 +98,14 @@ export async function startSim(options: SimOptions): Promise<Sim> {
 }
 
 async function exchangeOf(options: SimOptions): Promise<SimExchange> {
-  if (!('recording' in options)) {
-    return new SimExchange({ stepMs: STEP_MS, ...options, time: MACHINE_TIME })
-  }
+  const { time = MACHINE_TIME } = options
+  if (!('recording' in options)) return new SimExchange({ stepMs: STEP_MS, ...options, time })
   const { recording, speed = 1, onlyRecorded = false, snapshotWaitMs = SNAPSHOT_WAIT_MS } = options
   const playback = { speed, onlyRecorded, snapshotWaitMs }
   return new SimExchange({
     ...options,
     recording: await readRecording(recording),
     playback,
-    time: MACHINE_TIME,
+    time,
   })
 }

@@ -1,4 +1,5 @@
 /** Where the simulated exchange takes its time from: the machine, or a clock that is moved by hand. */
+import { type Due, DueHeap } from '../../support/due-heap.ts'
 
 export interface SimTime {
   /** Milliseconds since the epoch. The exchange's own time is this plus its skew. */
@@ -26,9 +27,8 @@ export const MACHINE_TIME: SimTime = {
   },
 }
 
-interface Due {
-  readonly atMs: number
-  readonly order: number
+/** Due at a moment of the clock, milliseconds. */
+interface Call extends Due {
   readonly fn: () => void
   cancelled: boolean
 }
@@ -37,8 +37,7 @@ interface Due {
 export class ManualTime implements SimTime {
   #nowMs: number
   #order = 0
-  /** A heap by moment, then by the order of asking. */
-  readonly #heap: Due[] = []
+  readonly #calls = new DueHeap<Call>()
 
   constructor(nowMs: number) {
     this.#nowMs = nowMs
@@ -49,10 +48,11 @@ export class ManualTime implements SimTime {
   }
 
   after(ms: number, fn: () => void): () => void {
-    const due: Due = { atMs: this.#nowMs + Math.max(0, ms), order: this.#order++, fn, cancelled: false }
-    this.#push(due)
+    const due = this.#nowMs + Math.max(0, ms)
+    const call: Call = { due, order: this.#order++, fn, cancelled: false }
+    this.#calls.push(call)
     return () => {
-      due.cancelled = true
+      call.cancelled = true
     }
   }
 
@@ -65,48 +65,13 @@ export class ManualTime implements SimTime {
 
   /** Moves on to the next call that is due by this moment, and makes it. False where there is none. */
   next(untilMs: number): boolean {
-    for (let due = this.#heap[0]; due !== undefined && due.atMs <= untilMs; due = this.#heap[0]) {
-      this.#pop()
-      if (due.cancelled) continue
-      this.#nowMs = Math.max(this.#nowMs, due.atMs)
-      due.fn()
+    for (let call = this.#calls.next; call !== undefined && call.due <= untilMs; call = this.#calls.next) {
+      this.#calls.pop()
+      if (call.cancelled) continue
+      this.#nowMs = Math.max(this.#nowMs, call.due)
+      call.fn()
       return true
     }
     return false
   }
-
-  #push(due: Due): void {
-    const heap = this.#heap
-    let at = heap.push(due) - 1
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      const above = heap[parent]
-      if (above === undefined || !before(due, above)) break
-      heap[at] = above
-      at = parent
-    }
-    heap[at] = due
-  }
-
-  #pop(): void {
-    const heap = this.#heap
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      const [left, right] = [heap[child], heap[child + 1]]
-      if (left === undefined) break
-      if (right !== undefined && before(right, left)) child++
-      const least = child === 2 * at + 1 ? left : (right ?? left)
-      if (!before(least, last)) break
-      heap[at] = least
-      at = child
-    }
-    heap[at] = last
-  }
-}
-
-function before(one: Due, other: Due): boolean {
-  return one.atMs !== other.atMs ? one.atMs < other.atMs : one.order < other.order
 }

@@ -32,20 +32,24 @@ export class Playback {
   readonly #symbol: string
   readonly #steps: readonly Step[]
   readonly #derivable: Derivable
-  readonly #speed: number
+  readonly #speed: () => number
   readonly #time: SimTime
   readonly #hub: Hub
   readonly #events: SourceEvents
   readonly #startUs: number
   #next = 0
-  #startedAtMs: number | undefined
+  #started = false
+  /** How far the timeline was at a moment, and how fast it goes since then. */
+  #reachedUs = 0
+  #reachedAtMs = 0
+  #speedNow = 0
   #cancel: (() => void) | undefined
   #stopped = false
 
   constructor(
     recording: SymbolRecording,
     derivable: Derivable,
-    speed: number,
+    speed: () => number,
     { time, hub, events }: RecordedWorld,
   ) {
     this.#symbol = recording.symbol
@@ -66,8 +70,9 @@ export class Playback {
 
   /** Begins, unless it has begun. The first frames follow in a later turn, after the answer to the client. */
   start(): void {
-    if (this.#startedAtMs !== undefined) return
-    this.#startedAtMs = this.#time.nowMs()
+    if (this.#started) return
+    this.#started = true
+    this.#reachedAtMs = this.#time.nowMs()
     // Faults first: one that is due at once is armed before the first frame, however late both timers come.
     this.#events.depthSubscribed(this.#symbol)
     this.#cancel = this.#time.after(0, () => this.#play())
@@ -85,10 +90,12 @@ export class Playback {
   }
 
   #play(): void {
-    const elapsedUs = (this.#time.nowMs() - (this.#startedAtMs ?? 0)) * 1000 * this.#speed
+    const nowMs = this.#time.nowMs()
+    this.#reachedUs += (nowMs - this.#reachedAtMs) * 1000 * this.#speedNow
+    this.#reachedAtMs = nowMs
     const burstTo = this.#next + BURST_MAX
     let step = this.#steps[this.#next]
-    while (step !== undefined && step.atUs - this.#startUs <= elapsedUs && this.#next < burstTo) {
+    while (step !== undefined && step.atUs - this.#startUs <= this.#reachedUs && this.#next < burstTo) {
       this.#pass(step)
       step = this.#steps[++this.#next]
     }
@@ -97,8 +104,10 @@ export class Playback {
       this.#events.ended(this.#symbol, this.ledger.lastDepthId)
       return
     }
-    const waitMs = (step.atUs - this.#startUs - elapsedUs) / this.#speed / 1000
-    this.#cancel = this.#time.after(Math.max(0, waitMs), () => this.#play())
+    this.#speedNow = this.#speed()
+    // whole microseconds: a clock moved by hand does not go on by less than it can tell apart
+    const waitUs = Math.ceil((step.atUs - this.#startUs - this.#reachedUs) / this.#speedNow)
+    this.#cancel = this.#time.after(Math.max(0, waitUs) / 1000, () => this.#play())
   }
 
   #pass(step: Step): void {

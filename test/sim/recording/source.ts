@@ -12,8 +12,8 @@ import { Playback, type RecordedWorld } from './playback.ts'
 const NOTHING_DERIVED = { aggTrade: undefined, markPrice: undefined }
 
 export interface PlaybackOptions {
-  /** Divides the gaps between frames. */
-  readonly speed: number
+  /** Divides the gaps between frames: of a symbol, by what it is when each of its frames has gone out. */
+  readonly speed: number | ((symbol: string) => number)
   /** Leaves streams silent that the recording does not hold. */
   readonly onlyRecorded: boolean
   /** How long a snapshot request waits for the recorded one. */
@@ -40,10 +40,12 @@ export class RecordedSource implements Source {
     this.#options = options
     this.#listings = all.map(listingFrom)
     const derived: string[] = []
+    const { speed } = options
     for (const symbol of all) {
+      const speedNow = typeof speed === 'number' ? () => speed : () => speed(symbol.symbol)
       const derive = options.onlyRecorded ? NOTHING_DERIVED : derivable(symbol)
       for (const name of [derive.aggTrade, derive.markPrice]) if (name !== undefined) derived.push(name)
-      this.#playbacks.set(symbol.symbol, new Playback(symbol, derive, options.speed, world))
+      this.#playbacks.set(symbol.symbol, new Playback(symbol, derive, speedNow, world))
     }
     this.derived = derived
   }
