@@ -39,6 +39,7 @@ export class ExchangeClock {
   /** Exchange's clock − our monotonic clock, microseconds, of the same probes: no step of the wall clock moves it. */
   readonly #ahead: number[] = []
   #samples = 0
+  #sampledAtUs = 0
   #failures = 0
   #onItsWay: Promise<boolean> | undefined
 
@@ -49,6 +50,12 @@ export class ExchangeClock {
   /** Median offset of the latest five probes, microseconds; undefined before the first. */
   get offset(): number | undefined {
     return medianOf(this.#latest)
+  }
+
+  /** Milliseconds since the latest sample; undefined before the first. */
+  get ageMs(): number | undefined {
+    if (this.#samples === 0) return undefined
+    return (this.#options.clock.monotonicUs() - this.#sampledAtUs) / 1000
   }
 
   /** Our best knowledge of the exchange's clock, ms since the epoch; before the first probe our wall clock. */
@@ -113,6 +120,7 @@ export class ExchangeClock {
       const exchangeUs = exchange.decodeClock(body) * 1000
       const offset = Math.round(receivedAt - rtt / 2 - exchangeUs)
       this.#samples++
+      this.#sampledAtUs = clock.monotonicUs()
       keep(this.#latest, offset)
       keep(this.#ahead, exchangeUs - sentAtUs - rtt / 2)
       onSample({ offset, rtt })

@@ -45,7 +45,8 @@ export interface FeedStatus {
   readonly weightLimit: number
   /** Receive time before which nothing is sent, microseconds; 0 for no pause. */
   readonly pausedUntil: number
-  readonly clock: { readonly offsetMs: number } | null
+  /** By the latest probes of the exchange's clock, the last one so long ago; null before the first. */
+  readonly clock: { readonly offsetMs: number; readonly ageMs: number } | null
 }
 
 /**
@@ -219,14 +220,14 @@ export class Feed {
   }
 
   status(): FeedStatus {
-    const offset = this.#exchangeClock.offset
+    const { offset, ageMs = 0 } = this.#exchangeClock
     const paused = this.#budget.pausedMs
     return {
       routes: this.#routes.status(),
       usedWeight: this.#budget.usedWeight,
       weightLimit: this.#budget.weightLimit,
       pausedUntil: paused === 0 ? 0 : this.#now() + Math.ceil(paused * 1000),
-      clock: offset === undefined ? null : { offsetMs: offset / 1000 },
+      clock: offset === undefined ? null : { offsetMs: offset / 1000, ageMs },
     }
   }
 

@@ -290,6 +290,14 @@ const FEED: readonly Metric<MetricSources>[] = [
   gauge('l2cap_clock_offset_seconds', "Our receive clock − the exchange's, median of five.", ({ keeper }) =>
     one(seconds(keeper.session?.clockOffset ?? 0)),
   ),
+  gauge(
+    'l2cap_clock_age_seconds',
+    "Since the exchange's clock was last read; absent before the first time.",
+    ({ keeper }) => {
+      const clock = keeper.feed?.status().clock ?? null
+      return clock === null ? [] : one(clock.ageMs / 1000)
+    },
+  ),
 ]
 
 /** Every metric of ours, in the order in which they are documented. */

@@ -86,7 +86,10 @@ test('start: every route opens under a number of its own, the clock is sampled f
   )
   assert.deepEqual([of('listing')[0].status, of('listing')[0].word], ['trading', 'TRADING'])
   const status = feed.status()
-  assert.deepEqual([status.usedWeight, status.weightLimit, status.clock], [77, 1_234, { offsetMs: 40 }])
+  assert.deepEqual(
+    [status.usedWeight, status.weightLimit, status.clock],
+    [77, 1_234, { offsetMs: 40, ageMs: 0 }],
+  )
   assert.deepEqual(
     status.routes.map(({ route, state, why }) => [route, state, why]),
     [

@@ -119,6 +119,17 @@ export const BOOK: readonly Mutation[] = [
     test: { file: GUARDS_TEST, name: 'gap: a side whose reach is unlimited runs empty' },
   },
   {
+    name: 'a book that has left its horizon goes on',
+    why: 'a side without a level that we know of is published as the book',
+    file: BOOK_FILE,
+    find: "return lost ? 'horizon' : 'empty_side'",
+    replace: "return lost ? undefined : 'empty_side'",
+    test: {
+      file: GUARDS_TEST,
+      name: 'gap: no level within a finite reach, and the event that showed it waits for the next snapshot',
+    },
+  },
+  {
     name: 'empty sides for ever',
     why: 'an exchange that sends half a book is asked again without end, and nobody is told',
     file: GUARDS,

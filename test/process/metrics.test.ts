@@ -124,6 +124,8 @@ describe('metrics', () => {
       assert.equal(of('l2cap_take_overs_total{outcome="done"}'), 0)
       assert.ok(of('l2cap_journal_written_bytes_total{}') > 0)
       assert.ok(of('l2cap_connection_age_seconds{route="market"}') > 0)
+      const clockAge = of('l2cap_clock_age_seconds{}')
+      assert.ok(clockAge > 0 && clockAge < 60, `${clockAge} s`)
       assert.deepEqual(samplesOf(await read()).get('l2cap_rows_total{stream="trades"}'), 42, 'read twice')
     }))
 
