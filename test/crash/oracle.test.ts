@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import type { JudgeOptions } from '../support/judge.ts'
+import type { Journalled, JudgeOptions } from '../support/judge.ts'
 import { journalled } from './journalled.ts'
 import { flipMiddle } from './segments.ts'
 import { type Case, crashSeed, type Place, World } from './world.ts'
@@ -30,6 +30,14 @@ describe('the oracle of the crash tests notices', () => {
     return join(place.bucket, found)
   }
 
+  /** Index of what has the id in the midst of those that were on disk: while no capture runs, the market goes on. */
+  function amid<T>(stream: keyof Journalled, emitted: readonly T[], idOf: (each: T) => bigint): number {
+    const onDisk = new Set(sound.journalled?.[stream])
+    const found = emitted.flatMap((each, at) => (onDisk.has(idOf(each)) ? [at] : []))
+    assert.ok(found.length > 10, `${found.length} of ${stream} were on disk`)
+    return found[found.length >> 1]
+  }
+
   it('nothing in a sound bucket', async () => {
     const [summary] = await world.judge([sound])
     assert.ok(summary.compared > 10)
@@ -41,27 +49,36 @@ describe('the oracle of the crash tests notices', () => {
       /were emitted, \d+ published/,
       ({ batches }) => {
         // between two of one connection, so that no published row loses its own
-        const [connection, , , last] = batches[batches.length >> 1]
-        batches.splice((batches.length >> 1) + 1, 0, [connection, last, last + 1n, last + 1n])
+        const at = amid('depth', batches, ([, , , last]) => last)
+        const [connection, , , last] = batches[at]
+        batches.splice(at + 1, 0, [connection, last, last + 1n, last + 1n])
       },
     ],
     [
       'an event that was never emitted',
       /never emitted/,
-      ({ batches }) => void batches.splice(batches.length >> 1, 1),
+      ({ batches }) =>
+        void batches.splice(
+          amid('depth', batches, ([, , , last]) => last),
+          1,
+        ),
     ],
     [
       'a trade that was never emitted',
       /trades: never emitted/,
-      // well before the end: while no capture runs, trades go on
-      ({ trades }) => void trades.splice(Math.floor(trades.length * 0.4), 1),
+      ({ trades }) =>
+        void trades.splice(
+          amid('trades', trades, (id) => id),
+          1,
+        ),
     ],
     [
       'a wrong quantity in a book',
       /asks at \d+: .* is not/,
       ({ books }) => {
-        const [id, bids, [[price], ...asks]] = books[books.length >> 1]
-        books[books.length >> 1] = [id, bids, [[price, '0.00001'], ...asks]]
+        const at = amid('depth', books, ([id]) => id)
+        const [id, bids, [[price], ...asks]] = books[at]
+        books[at] = [id, bids, [[price, '0.00001'], ...asks]]
       },
     ],
   ]

@@ -56,8 +56,9 @@ const TABLE: readonly Row[] = [
     ],
   },
   {
-    name: 'snapshots that are stale, cached or ahead: asked for again, or waited for',
+    name: 'snapshots that are stale, cached, crossed or ahead: asked for again, or waited for',
     steps: [
+      ['crossed_snapshot,drop', 'sequence'],
       ['stale_snapshot=3,drop', 'sequence'],
       ['cached_snapshot+4,drop', 'sequence'],
       ['drop', 'sequence'],
