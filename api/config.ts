@@ -1,21 +1,51 @@
 import { z } from 'zod'
 import {
+  BareAddress,
   BookLevels,
   EXCHANGES,
   Guards,
+  LocalStorage,
+  S3Place,
   SECONDS_A_DAY,
   SPOOL_BYTES_MIN,
-  Storage,
+  type Storage,
   Streams,
   SymbolName,
 } from './spec.ts'
 
-/** What is put before paths, and shown in logs: it must hold neither a query nor a password. */
-function isBareAddress(address: string): boolean {
-  const url = URL.parse(address)
-  if (url === null) return true // told as no address at all
-  const { username, password, search, hash } = url
-  return username + password + search + hash === ''
+/** Where a pod finds what its Secrets hold; fixed, so that nobody chooses what is read as a credential. */
+export const S3_CREDENTIALS_DIR = '/etc/l2cap/s3-credentials'
+export const S3_CA_DIR = '/etc/l2cap/s3-ca'
+export const S3_CA_FILE = `${S3_CA_DIR}/ca.crt`
+
+/** A bucket as a process sees it: Secrets are directories and files there. */
+export const S3ProcessStorage = S3Place.extend({
+  /** With the files AWS_ACCESS_KEY_ID …; without it a web identity, or else the environment, is asked. */
+  credentialsDir: z.string().min(1).max(1024).optional(),
+  /** PEM of authorities that are trusted besides the usual ones. */
+  caFile: z.string().min(1).max(1024).optional(),
+})
+export type S3ProcessStorage = z.infer<typeof S3ProcessStorage>
+
+export const ProcessStorage = z
+  .strictObject({ s3: S3ProcessStorage.optional(), local: LocalStorage.optional() })
+  .refine(
+    (storage) => (storage.s3 === undefined) !== (storage.local === undefined),
+    'give exactly one of s3 and local',
+  )
+export type ProcessStorage = z.infer<typeof ProcessStorage>
+
+/** The storage of a resource as its pods see it, whose Secrets are mounted at the fixed places. */
+export function podStorage({ s3, local }: Storage): ProcessStorage {
+  if (s3 === undefined) return { local }
+  const { credentialsSecretName, caSecretName, ...place } = s3
+  return {
+    s3: {
+      ...place,
+      ...(credentialsSecretName === undefined ? {} : { credentialsDir: S3_CREDENTIALS_DIR }),
+      ...(caSecretName === undefined ? {} : { caFile: S3_CA_FILE }),
+    },
+  }
 }
 
 /**
@@ -42,12 +72,9 @@ export const ProcessConfig = z.strictObject({
       .min(SPOOL_BYTES_MIN)
       .default(5 * 1024 ** 3),
   }),
-  storage: Storage,
+  storage: ProcessStorage,
   /** Replaces the exchange's addresses, e.g. by a simulated exchange. */
-  endpoints: z
-    .url({ protocol: /^https?$/ })
-    .refine(isBareAddress, 'an address such as http://127.0.0.1:8080, without user, query or fragment')
-    .optional(),
+  endpoints: BareAddress.optional(),
   /** Captures behind one address, rounded up to a power of two: requests are spread by it. */
   share: z.int().min(1).max(4096).default(1),
   /** Port of /livez, /readyz, /status and /metrics; none without it. */

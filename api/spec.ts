@@ -83,35 +83,77 @@ export const Spool = z
   .prefault({})
   .describe('Local disk between the exchange and the bucket.')
 
-const S3 = z
-  .strictObject({
-    bucket: z.string().min(3).max(63),
-    prefix: z
-      .string()
-      .max(256)
-      .regex(/^[^/].*[^/]$|^[^/]?$/, 'no slash at its ends')
-      .default(''),
-    region: z.string().max(64).optional(),
-    endpoint: z
-      .url({ protocol: /^https?$/ })
-      .max(256)
-      .optional(),
-    credentialsSecretName: z.string().max(253).optional(),
-    caSecretName: z.string().max(253).optional(),
-  })
-  .describe('S3-compatible object storage.')
+/** An address that is put before paths, and shown in logs: it must hold neither a query nor a password. */
+export const BareAddress = z
+  .url({ protocol: /^https?$/ })
+  .max(256)
+  .refine((address) => {
+    const url = URL.parse(address)
+    // told as no address at all
+    return url === null || url.username + url.password + url.search + url.hash === ''
+  }, 'an address such as http://127.0.0.1:8080, without user, query or fragment')
 
-const Local = z
+/** Where objects lie in a store. Keys are used as they are, so what some stores would rewrite is refused here. */
+export const S3Place = z.strictObject({
+  bucket: z
+    .string()
+    .min(3)
+    .max(63)
+    .regex(/^[a-z0-9][a-z0-9.-]*[a-z0-9]$/, 'lower-case letters, digits, dots and hyphens')
+    .describe('The bucket; it must exist.'),
+  prefix: z
+    .string()
+    .max(256)
+    .regex(
+      /^[A-Za-z0-9!_.*'()=+-]*(?:\/[A-Za-z0-9!_.*'()=+-]+)*$/,
+      "letters, digits and !_.*'()=+- between slashes",
+    )
+    .refine(
+      (prefix) => !prefix.startsWith('/') && !prefix.split('/').some((part) => /^\.\.?$/.test(part)),
+      'no slash at its ends, and no part "." or ".."',
+    )
+    .default('')
+    .describe('Before every key, without slashes at its ends.'),
+  region: z
+    .string()
+    .max(64)
+    .regex(/^[A-Za-z0-9-]+$/, 'letters, digits and hyphens')
+    .optional()
+    .describe('The region of the bucket; us-east-1 where none is given.'),
+  endpoint: BareAddress.optional().describe('Address of the store; AWS where none is given.'),
+  forcePathStyle: z
+    .boolean()
+    .optional()
+    .describe('Address objects as endpoint/bucket/key; by default so with an endpoint, and not on AWS.'),
+})
+
+const SecretName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/, 'the name of a Secret')
+
+const S3 = S3Place.extend({
+  credentialsSecretName: SecretName.optional().describe(
+    'A Secret with the keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, optionally, AWS_SESSION_TOKEN.',
+  ),
+  caSecretName: SecretName.optional().describe(
+    "A Secret whose key ca.crt holds the PEM of the store's authority.",
+  ),
+}).describe('S3-compatible object storage.')
+export type S3Storage = z.infer<typeof S3>
+
+export const LocalStorage = z
   .strictObject({ path: z.string().min(1).max(1024) })
   .describe('A directory on this machine; for the command line only.')
 
 export const Storage = z
-  .strictObject({ s3: S3.optional(), local: Local.optional() })
+  .strictObject({ s3: S3.optional(), local: LocalStorage.optional() })
   .refine(
     (storage) => (storage.s3 === undefined) !== (storage.local === undefined),
     'give exactly one of s3 and local',
   )
   .describe('Where the data goes.')
+export type Storage = z.infer<typeof Storage>
 
 const Quantities = z.record(z.string().max(63), z.string().max(32))
 

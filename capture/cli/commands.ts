@@ -13,8 +13,11 @@ interface Entry {
 }
 
 export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
-  ['run', { about: 'capture order books into a directory', load: () => import('./run.ts') }],
-  ['verify', { about: 'prove what a directory of captured data holds', load: () => import('./verify.ts') }],
+  ['run', { about: 'capture order books into a directory or bucket', load: () => import('./run.ts') }],
+  [
+    'verify',
+    { about: 'prove what a directory or bucket of captured data holds', load: () => import('./verify.ts') },
+  ],
   ['ls', { about: 'show what is covered and what is missing', load: () => import('./ls.ts') }],
   [
     'inspect',

@@ -5,11 +5,20 @@ import {
   ConfigError,
   type ProcessConfig,
   ProcessConfig as ProcessConfigSchema,
+  type ProcessStorage,
   validate,
 } from '../../api/config.ts'
-import { bytesOfQuantity, type CaptureSpec, EXCHANGES, L2Capture, SECONDS_A_DAY } from '../../api/spec.ts'
+import {
+  bytesOfQuantity,
+  type CaptureSpec,
+  EXCHANGES,
+  L2Capture,
+  SECONDS_A_DAY,
+  type Storage,
+} from '../../api/spec.ts'
 import { STREAMS } from '../../api/streams.ts'
 import { CallError, durationMs, suggestion, wholeNumber, wordList } from './call.ts'
+import { callOf, S3_SCHEME, storageFault } from './place.ts'
 import { shareOf } from './restart.ts'
 import { systemText } from './system.ts'
 
@@ -40,8 +49,10 @@ export type RunValues = { readonly [K in Name]?: K extends 'verbose' ? boolean :
 
 export interface RunPlan {
   readonly configs: readonly ProcessConfig[]
-  /** Root of the bucket. */
+  /** Root of the bucket, as `l2cap verify` takes it. */
   readonly out: string
+  /** What of the call has no effect here; for standard error. */
+  readonly notes: readonly string[]
   readonly durationMs: number | undefined
   readonly verbose: boolean
 }
@@ -51,8 +62,9 @@ type What = Partial<Pick<CaptureSpec, 'streams' | 'bookLevels' | 'rotationSecond
   readonly exchange: string
   readonly symbols: readonly string[]
   readonly sizeLimitBytes?: number
-  /** Root of the bucket that the file names. */
-  readonly out?: string
+  /** Where the file wants the data. */
+  readonly storage?: ProcessStorage
+  readonly notes?: readonly string[]
 }
 
 /** Options that say what a file says too. */
@@ -65,10 +77,19 @@ export async function planRun(values: RunValues, positionals: readonly string[])
     throw new CallError(`l2cap run takes one file, ${positionals.length} were given; start one run a file`)
   const duration = values.duration === undefined ? undefined : durationMs('--duration', values.duration)
   const what = file === undefined ? whatOfOptions(values) : await whatOfFile(file, values)
-  const out = values.out ?? what.out ?? OUT_DEFAULT
-  const configs = what.symbols.map((symbol, i) => processConfig(what, symbol, i, out, values))
-  await makeOut(out)
-  return { configs, out, durationMs: duration, verbose: values.verbose ?? false }
+  const storage = values.out === undefined ? what.storage : { local: { path: values.out } }
+  const { local = { path: OUT_DEFAULT }, s3 } = storage ?? {}
+  const to: ProcessStorage = s3 === undefined ? { local } : { s3 }
+  const configs = what.symbols.map((symbol, i) => processConfig(what, symbol, i, to, values))
+  if (s3 === undefined) await makeOut(local.path)
+  else checkEnvironment(to)
+  return {
+    configs,
+    out: s3 === undefined ? local.path : callOf(s3),
+    notes: s3 === undefined ? [] : (what.notes ?? []),
+    durationMs: duration,
+    verbose: values.verbose ?? false,
+  }
 }
 
 function whatOfOptions(values: RunValues): What {
@@ -101,19 +122,32 @@ async function whatOfFile(file: string, values: RunValues): Promise<What> {
   const { spec } = await readCapture(file)
   if (spec.suspend)
     throw new CallError(`${file} says suspend: true, so there is nothing to capture; set it to false`)
-  const { local } = spec.storage
-  if (local === undefined && values.out === undefined) {
-    throw new CallError(
-      `${file} asks for storage.s3, and this version of l2cap run writes to local directories only; ` +
-        'write storage: {local: {path: ./data}} there, or give --out DIR',
-    )
-  }
   const { exchange, symbols, streams, bookLevels, rotationSeconds, guards } = spec
   const sizeLimitBytes = bytesOfQuantity(spec.spool.sizeLimit)
   return {
     ...{ exchange, symbols, streams, bookLevels, rotationSeconds, guards, sizeLimitBytes },
-    ...(local === undefined ? {} : { out: local.path }),
+    ...storageOf(spec.storage, file),
   }
+}
+
+/** Storage without what only a cluster has: a command takes credentials and authorities from its environment. */
+function storageOf({ s3, local }: Storage, file: string): Pick<What, 'storage' | 'notes'> {
+  if (s3 === undefined) return { storage: { local } }
+  const { credentialsSecretName, caSecretName, ...place } = s3
+  const ca =
+    caSecretName === undefined ? undefined : 'caSecretName is for clusters; here AWS_CA_BUNDLE names the file'
+  const own =
+    credentialsSecretName === undefined
+      ? undefined
+      : 'credentialsSecretName is for clusters; here credentials come from the environment'
+  const notes = [own, ca].filter((note) => note !== undefined).map((note) => `${file}: ${note}`)
+  return { storage: { s3: place }, notes }
+}
+
+/** Credentials that are not there now come at no later time: the environment of a process stays as it is. */
+function checkEnvironment(storage: ProcessStorage): void {
+  const fault = storageFault(storage, process.env)
+  if (fault !== undefined) throw new CallError(fault)
 }
 
 async function readCapture(file: string): Promise<L2Capture> {
@@ -145,7 +179,7 @@ function processConfig(
   what: What,
   symbol: string,
   index: number,
-  out: string,
+  out: ProcessStorage,
   values: RunValues,
 ): ProcessConfig {
   const { exchange, streams, bookLevels, rotationSeconds, guards, sizeLimitBytes } = what
@@ -155,7 +189,7 @@ function processConfig(
     bookLevels,
     guards,
     spool: { dir, sizeLimitBytes },
-    storage: { local: { path: out } },
+    storage: out,
     share: shareOf(what.symbols.length),
     port: portOf(values.port, index, what.symbols.length),
   }
@@ -196,8 +230,8 @@ function knownWord<T extends string>(option: string, word: string, known: readon
 
 /** A directory that cannot be written is a mistake of the call, not a store that is away for a while. */
 async function makeOut(out: string): Promise<void> {
-  if (out.startsWith('s3://'))
-    throw new CallError(`--out is ${out}; this version writes to local directories only`)
+  if (out.startsWith(S3_SCHEME))
+    throw new CallError(`--out is ${out}, and takes a directory; write a bucket as storage.s3 into a file`)
   try {
     await mkdir(out, { recursive: true })
     await access(out, constants.R_OK | constants.W_OK | constants.X_OK)

@@ -1,17 +1,17 @@
-/** `l2cap run`: captures symbols into a directory, one process each, until it is told to stop. */
+/** `l2cap run`: captures symbols into a directory or bucket, one process each, until it is told to stop. */
 import { readCall } from './call.ts'
 import type { RunEvent } from './events.ts'
 
 /** A terminal's Ctrl-C may reach us directly and through npx: what comes within this time is one signal. */
 const SAME_SIGNAL_MS = 500
 
-export const HELP = `l2cap run: captures order books into a directory, one process a symbol.
+export const HELP = `l2cap run: captures order books into a directory or an S3 bucket, one process a symbol.
 
 Each process keeps a proven book, writes windows of Parquet and commits each with a manifest. A process that
 halts or dies is started again and goes on from its spool (but not for SymbolUnknown and PrecisionLoss).
 
   l2cap run --exchange BinanceUsdm --symbols BTCUSDT,ETHUSDT [options]
-  l2cap run FILE.yaml [options]      FILE.yaml is an L2Capture with storage: {local: {path: ./data}}
+  l2cap run FILE.yaml [options]      FILE.yaml is an L2Capture; here storage may be {local: {path: ./data}} too
 
 What to capture (a file says these itself):
   --exchange NAME         BinanceUsdm
@@ -27,6 +27,11 @@ Where and how long:
   --endpoints URL         instead of the exchange's own addresses, e.g. a simulated exchange
   --port P                /livez, /readyz, /status, /metrics of the first symbol on 127.0.0.1:P, of the next on P+1, …
   --verbose               also the captures' own log lines
+
+Data goes to a bucket where FILE.yaml says storage: {s3: {bucket: market-data, prefix: l2, endpoint: …}}. Credentials
+come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or a web identity (AWS_ROLE_ARN,
+AWS_WEB_IDENTITY_TOKEN_FILE); a private authority from AWS_CA_BUNDLE, proxies from HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
+While a bucket cannot be reached the capture goes on, and the spool keeps what is not shipped.
 
 Paths are relative to the current directory. A terminal shows one live line a symbol; a pipe gets JSON lines on
 standard output (docs/OPERATIONS.md lists the events: live, gap, gap_closed, paused, resumed, ended, …), and the
@@ -45,6 +50,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const { planRun, RUN_OPTIONS } = await import('./run-plan.ts')
   const { values, positionals } = readCall('l2cap run', args, RUN_OPTIONS)
   const plan = await planRun(values, positionals)
+  for (const note of plan.notes) process.stderr.write(`l2cap: ${note}\n`)
   const [{ Fleet }, { PipeView, TerminalView }, { closingLines }] = await Promise.all([
     import('./fleet.ts'),
     import('./view.ts'),

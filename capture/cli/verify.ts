@@ -1,16 +1,16 @@
-/** `l2cap verify`: proves what a directory of captured data holds, from the data alone. */
+/** `l2cap verify`: proves what a directory or bucket of captured data holds, from the data alone. */
 import { EXIT_DRAINED, EXIT_INTERNAL_ERROR } from '../../api/reasons.ts'
 import type { VerifyProgress } from '../verify/mod.ts'
 import { CallError, readCall } from './call.ts'
-import { noManifest, onePath, requireDirectory } from './place.ts'
+import { countingKeys, LiveLine, listingText } from './live-line.ts'
+import { noManifest, onePath, openPlace, PLACE_HELP, PLACE_OPTIONS } from './place.ts'
 import { withdrawnNote } from './text.ts'
 
-const PROGRESS_EVERY_MS = 200
 const EXIT_PROBLEMS = EXIT_INTERNAL_ERROR
 /** As a shell tells of a process that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 130
 
-export const HELP = `l2cap verify: proves what a directory of captured data holds, from the data alone.
+export const HELP = `l2cap verify: proves what a directory or bucket of captured data holds, from the data alone.
 
 Reads every manifest and object: sizes and hashes, rows, the exchange's chain of ids, the book rebuilt from its
 changes, and coverage. What is missing is no problem, it is shown: the table says how long each stream was proven,
@@ -18,12 +18,15 @@ and how long it is missing. What was withdrawn (suspect) is missing too, unless 
 
   l2cap verify PATH [--json]
 
-  PATH      the directory that holds manifest/ and parquet/, or any directory above
+  PATH      the directory that holds manifest/ and parquet/, or any directory above; or s3://bucket/prefix
   --json    {ok, checked, problems: [{kind, key, detail}], coverage: […]} on standard output
+
+${PLACE_HELP}
 
 Examples:
   l2cap verify ./data
   l2cap verify ./data --json | jq .problems
+  l2cap verify s3://market-data/l2 --s3-endpoint https://minio.example:9000
 
 A terminal shows how far it is. Ctrl-C ends it: then nothing is proven of what was not read.
 
@@ -31,11 +34,16 @@ Exit codes: 0 all that is there is right, 1 problems (or data that cannot be rea
 `
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readCall('l2cap verify', args, { json: { type: 'boolean' } })
-  const path = onePath('verify', positionals, 'the directory of the data')
-  await requireDirectory(path)
-  const [{ coverageTable, progressText, summary, verifyBucket }, { BucketError, LocalBucket }] =
-    await Promise.all([import('../verify/mod.ts'), import('../ship/mod.ts')])
+  const { values, positionals } = readCall('l2cap verify', args, {
+    json: { type: 'boolean' },
+    ...PLACE_OPTIONS,
+  })
+  const path = onePath('verify', positionals, 'the directory or bucket of the data')
+  const bucket = await openPlace(path, values)
+  const [{ coverageTable, progressText, summary, verifyBucket }, { BucketError }] = await Promise.all([
+    import('../verify/mod.ts'),
+    import('../ship/mod.ts'),
+  ])
   const interrupt = new AbortController()
   const onInterrupt = () => interrupt.abort()
   // once: who presses it a second time does not want to wait for the object at hand
@@ -43,13 +51,16 @@ export async function run(args: readonly string[]): Promise<number> {
   const progress = new LiveLine(values.json === true ? undefined : process.stderr)
   let seen: VerifyProgress | undefined
   try {
-    const report = await verifyBucket(new LocalBucket(path), {
-      signal: interrupt.signal,
-      onProgress: (now) => {
-        seen = now
-        progress.show(() => progressText(now))
+    const report = await verifyBucket(
+      countingKeys(bucket, (keys) => progress.show(() => listingText(keys))),
+      {
+        signal: interrupt.signal,
+        onProgress: (now) => {
+          seen = now
+          progress.show(() => progressText(now))
+        },
       },
-    })
+    )
     progress.clear()
     if (report.checked.manifests === 0 && report.problems.length === 0) throw noManifest(path)
     if (values.json === true) process.stdout.write(`${JSON.stringify(report)}\n`)
@@ -67,42 +78,10 @@ export async function run(args: readonly string[]): Promise<number> {
       return EXIT_INTERRUPTED
     }
     if (!(error instanceof BucketError)) throw error
-    if (error.class === 'configuration') throw new CallError(error.message)
+    if (error.class === 'configuration' || error.class === 'credential') throw new CallError(error.message)
     process.stderr.write(`l2cap: ${path} cannot be read to its end: ${error.message}\n`)
     return EXIT_PROBLEMS
   } finally {
     process.off('SIGINT', onInterrupt)
-  }
-}
-
-/** A terminal, as far as a live line needs one. */
-export interface LiveOutput {
-  readonly isTTY?: boolean
-  readonly columns?: number
-  write(text: string): unknown
-}
-
-/** One line that is written over, where a person watches; nothing where nobody does. */
-export class LiveLine {
-  readonly #output: LiveOutput | undefined
-  readonly #nowMs: () => number
-  #lastMs = Number.NEGATIVE_INFINITY
-
-  constructor(output: LiveOutput | undefined, nowMs = () => performance.now()) {
-    this.#output = output?.isTTY === true ? output : undefined
-    this.#nowMs = nowMs
-  }
-
-  show(text: () => string): void {
-    const nowMs = this.#nowMs()
-    if (this.#output === undefined || nowMs - this.#lastMs < PROGRESS_EVERY_MS) return
-    this.#lastMs = nowMs
-    // a line that wraps cannot be written over
-    const columns = this.#output.columns || Number.POSITIVE_INFINITY
-    this.#output.write(`\r\x1b[K${text().slice(0, columns - 1)}`)
-  }
-
-  clear(): void {
-    if (this.#lastMs !== Number.NEGATIVE_INFINITY) this.#output?.write('\r\x1b[K')
   }
 }

@@ -14,8 +14,17 @@ import {
   SpoolUnusable,
 } from '../journal/mod.ts'
 import { Recorder } from '../record/mod.ts'
-import { formatTimeUs, LocalBucket, openSpool, Shipper, type Spool } from '../ship/mod.ts'
+import {
+  checkBucket,
+  formatTimeUs,
+  MeteredBucket,
+  openBucket,
+  openSpool,
+  Shipper,
+  type Spool,
+} from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
+import { Histogram } from './histogram.ts'
 import { RunKeeper } from './keeper.ts'
 import { endsBefore } from './killed.ts'
 import type { CoverageNews } from './live-rows.ts'
@@ -39,6 +48,9 @@ const HALT_SHIP_MS = 30_000
 const END_STEP_MS = 5_000
 /** A loop that turns handles a tick each second; one that handled none for so long does not turn. */
 const BEAT_MS_MAX = 10_000
+
+/** Seconds: a local directory takes milliseconds, a store on another continent half a minute. */
+const COMMIT_BOUNDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 
 /** How a capture ended. */
 export interface Ending {
@@ -64,7 +76,9 @@ export class Capture {
   readonly #log: Logger
   readonly #lock: SpoolLock
   readonly #spool: Spool
+  readonly #bucket: MeteredBucket
   readonly #shipper: Shipper
+  readonly #commitSeconds = new Histogram(COMMIT_BOUNDS)
   readonly #recorder = new Recorder()
   readonly #windows: Windows
   readonly #keeper: RunKeeper
@@ -110,14 +124,19 @@ export class Capture {
     this.#lock = lock
     this.#spool = spool
     this.#left = left
-    const { exchange, symbol } = config
+    const { exchange, symbol, storage } = config
+    this.#bucket = new MeteredBucket(openBucket(storage, process.env))
     this.#shipper = new Shipper({
-      bucket: bucketOf(config),
+      bucket: this.#bucket,
       spool,
       quarantineTo: { prefix: '', exchange, symbol },
       timers: { nowMs: Date.now, setTimer: nodeTimers.after },
       random: Math.random,
       log,
+      windowEveryMs: config.rotationSeconds * 1000,
+      // a directory was looked at by whoever named it, and shows people no object of ours
+      check: storage.s3 === undefined ? undefined : () => checkBucket(this.#bucket),
+      onCommitted: (seconds) => this.#commitSeconds.observe(seconds),
       onDamaged: (name, why) => this.#windows.remake(name, why),
     })
     this.#windows = new Windows({
@@ -170,7 +189,8 @@ export class Capture {
   }
 
   async #begin(): Promise<void> {
-    this.#log.info({ spool: this.#spool.directory, version: VERSION }, 'capture starts')
+    const bucket = this.#bucket.description
+    this.#log.info({ spool: this.#spool.directory, bucket, version: VERSION }, 'capture starts')
     // before a run has a segment of its own there: an open one would look torn
     await this.#windows.recover(this.#left.segments)
     this.#shipper.start()
@@ -332,6 +352,8 @@ export class Capture {
       usage: await this.#spool.usage(),
       ship: this.#shipper.state,
       shipped: this.#shipper.counts,
+      asked: this.#bucket.counts,
+      commitSeconds: this.#commitSeconds,
       halts: this.#left.halts,
       haltsInARow: this.#haltsInARow,
       nowMs: Date.now(),
@@ -364,11 +386,4 @@ async function makeSpoolDirectory(dir: string): Promise<void> {
       `Spool directory ${dir} cannot be made: ${why}. Give a directory that may be written`,
     )
   }
-}
-
-function bucketOf(config: ProcessConfig): LocalBucket {
-  const { local } = config.storage
-  if (local === undefined)
-    throw new Error('this version ships to a local directory only: set storage.local.path')
-  return new LocalBucket(local.path)
 }

@@ -7,8 +7,15 @@ import type { ProcessConfig } from '../../api/config.ts'
 import { END_REASONS, type EndedBy, HALT_EXIT_CODES, type HaltReason } from '../../api/reasons.ts'
 import { levelsProven } from '../book/mod.ts'
 import { BOOK_STATES, type CounterName } from '../session/mod.ts'
-import type { ShipCounts, ShipState, SpoolUsage } from '../ship/mod.ts'
+import {
+  BUCKET_ERROR_CLASSES,
+  type BucketCounts,
+  type ShipCounts,
+  type ShipState,
+  type SpoolUsage,
+} from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
+import type { Histogram } from './histogram.ts'
 import type { RunKeeper } from './keeper.ts'
 import { by, type Metric, one, register } from './prom.ts'
 import { type Halts, UNASKED_ENDS } from './report.ts'
@@ -23,6 +30,9 @@ export interface MetricSources {
   readonly usage: SpoolUsage
   readonly ship: ShipState
   readonly shipped: ShipCounts
+  /** What was asked of the bucket. */
+  readonly asked: BucketCounts
+  readonly commitSeconds: Histogram
   readonly halts: Halts
   /** Halts in a row of the processes before this one; 0 once this one has recovered. */
   readonly haltsInARow: number
@@ -252,9 +262,52 @@ const DISK: readonly Metric<MetricSources>[] = [
   counter('l2cap_quarantine_shipped_total', 'Segments shipped to quarantine.', ({ shipped }) =>
     one(shipped.quarantined),
   ),
-  counter('l2cap_ship_failures_total', 'Tries to ship that failed.', ({ shipped }) => one(shipped.failures)),
+]
+
+const SHIP: readonly Metric<MetricSources>[] = [
+  counter('l2cap_ship_attempts_total', 'Tries to ship a window, or a segment to quarantine.', ({ shipped }) =>
+    one(shipped.attempts),
+  ),
+  counter(
+    'l2cap_ship_failures_total',
+    'Tries to ship that failed, by what must be done about it.',
+    ({ shipped }) =>
+      by(
+        'class',
+        BUCKET_ERROR_CLASSES.map((each) => [each, shipped.failuresByClass[each]]),
+      ),
+    ['class'],
+  ),
   gauge('l2cap_ship_waiting', '1 while shipping waits after a failure.', ({ ship }) =>
     one(ship.state === 'waiting' ? 1 : 0),
+  ),
+  gauge(
+    'l2cap_ship_waiting_seconds',
+    'Since the first failure that no success has followed; 0 where there is none.',
+    ({ ship, nowMs }) =>
+      one(ship.state === 'waiting' ? Math.max(0, nowMs - Date.parse(ship.since)) / 1000 : 0),
+  ),
+  histogram(
+    'l2cap_commit_seconds',
+    'From the first request of a commit to the proof of its manifest.',
+    ({ commitSeconds }) => one(commitSeconds),
+  ),
+  counter(
+    'l2cap_bucket_requests_total',
+    'Requests to the bucket, by operation.',
+    ({ asked }) =>
+      by('operation', [
+        ['put', asked.puts],
+        ['get', asked.gets],
+        ['list', asked.lists],
+      ]),
+    ['operation'],
+  ),
+  counter('l2cap_bucket_put_bytes_total', 'Bytes that the bucket took.', ({ asked }) => one(asked.putBytes)),
+  counter(
+    'l2cap_bucket_got_bytes_total',
+    'Bytes that came back from the bucket, the most of them as proof.',
+    ({ asked }) => one(asked.gotBytes),
   ),
 ]
 
@@ -301,7 +354,7 @@ const FEED: readonly Metric<MetricSources>[] = [
 ]
 
 /** Every metric of ours, in the order in which they are documented. */
-export const METRICS: readonly Metric<MetricSources>[] = [...SESSION, ...STATE, ...DISK, ...FEED]
+export const METRICS: readonly Metric<MetricSources>[] = [...SESSION, ...STATE, ...DISK, ...SHIP, ...FEED]
 
 /** The metrics of a process, those of Node among them. `sources` is asked at each scrape. */
 export class Metrics {

@@ -36,7 +36,10 @@ export interface CaptureStatus {
     readonly oldest: string | null
   }
   readonly ship: {
+    /** `idle`, `shipping`, or `waiting` from the first failure to the next success. */
     readonly state: string
+    /** Since when. */
+    readonly since: string
     readonly reason: string | null
     readonly lastCommit: string | null
   }
@@ -97,7 +100,7 @@ export function statusOf(sources: StatusSources): CaptureStatus {
           ? null
           : formatTimeUs(Math.floor(usage.oldestMs * 1000)),
     },
-    ship: { state: ship.state, reason: ship.reason, lastCommit: ship.lastCommit },
+    ship: { state: ship.state, since: ship.since, reason: ship.reason, lastCommit: ship.lastCommit },
     clock: { offsetMs },
     halts: sources.halts.map(({ reason, message, at }) => ({ reason, message, at })),
   }

@@ -12,8 +12,11 @@ export interface Bucket {
    * Resolves when the bucket says that the object is durable. Throws BucketError.
    */
   put(key: string, body: Buffer, sha256: string): Promise<void>
-  /** The whole object, or undefined where there is none. Throws BucketError. */
-  get(key: string): Promise<Buffer | undefined>
+  /**
+   * The whole object, or undefined where there is none. One larger than `bytesMax` is not read: BucketError
+   * `ObjectTooLarge`. Throws BucketError.
+   */
+  get(key: string, bytesMax?: number): Promise<Buffer | undefined>
   /** Every object whose key starts with `prefix`, sorted by key. Throws BucketError. */
   list(prefix: string): AsyncIterable<BucketEntry>
 }
@@ -29,7 +32,17 @@ export interface BucketEntry {
  * `transient` heals itself, `clock` wants the machine's clock put right, `credential` other credentials,
  * `configuration` another setting, `integrity` means that bytes are not what they were.
  */
-export type BucketErrorClass = 'transient' | 'clock' | 'credential' | 'configuration' | 'integrity'
+export const BUCKET_ERROR_CLASSES = [
+  'transient',
+  'clock',
+  'credential',
+  'configuration',
+  'integrity',
+] as const
+export type BucketErrorClass = (typeof BUCKET_ERROR_CLASSES)[number]
+
+/** The code of a `get` of an object that is larger than was asked for. */
+export const OBJECT_TOO_LARGE = 'ObjectTooLarge'
 
 /** An operation on a bucket that did not succeed. */
 export class BucketError extends Error {

@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { parseWindowName } from '../../api/names.ts'
-import { type Bucket, BucketError } from './bucket.ts'
+import { type Bucket, BucketError, OBJECT_TOO_LARGE } from './bucket.ts'
 import { systemCode } from './durable.ts'
 import {
   keyOfManifest,
@@ -20,6 +20,9 @@ import {
   parseManifest,
 } from './manifest.ts'
 import { MANIFEST_FILE, type Spool } from './spool.ts'
+
+/** A manifest holds the coverage of one window: kilobytes, and a hundred times that in the worst of windows. */
+const MANIFEST_BYTES_MAX = 64 * 1024 * 1024
 
 /** Each is told after it was done, with the key it was done to. */
 export type CommitStep =
@@ -60,7 +63,7 @@ export async function commitWindow(
 
   await bucket.put(key, bytes, sha256(bytes))
   hooks.onStep?.('manifest_put', key)
-  const back = await bucket.get(key)
+  const back = await bucket.get(key, bytes.byteLength)
   if (back === undefined || !back.equals(bytes))
     throw notStored(bucket, key, back?.byteLength, bytes.byteLength)
   hooks.onStep?.('manifest_proven', key)
@@ -75,7 +78,7 @@ async function isCommitted(
   sealedBytes: Buffer,
   hooks: CommitHooks,
 ): Promise<boolean> {
-  const found = await bucket.get(key)
+  const found = await lookUp(bucket, key, hooks)
   hooks.onStep?.('manifest_looked_up', key)
   if (found === undefined) return false
   if (found.equals(sealedBytes)) return true
@@ -98,6 +101,17 @@ async function isCommitted(
   }
 }
 
+/** What lies under a manifest's key; nothing where it is too large for a manifest. */
+async function lookUp(bucket: Bucket, key: string, hooks: CommitHooks): Promise<Buffer | undefined> {
+  try {
+    return await bucket.get(key, MANIFEST_BYTES_MAX)
+  } catch (error) {
+    if (!(error instanceof BucketError) || error.code !== OBJECT_TOO_LARGE) throw error
+    hooks.onNoManifest?.(key, error.message)
+    return undefined
+  }
+}
+
 async function shipObject(
   bucket: Bucket,
   spool: Spool,
@@ -109,7 +123,7 @@ async function shipObject(
   await bucket.put(object.key, body, object.sha256)
   hooks.onStep?.('object_put', object.key)
   // A HEAD would tell what the store received; only the bytes tell what it keeps.
-  const back = await bucket.get(object.key)
+  const back = await bucket.get(object.key, object.bytes)
   if (back === undefined || sha256(back) !== object.sha256) {
     throw notStored(bucket, object.key, back?.byteLength, object.bytes)
   }

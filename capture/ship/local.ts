@@ -6,7 +6,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { Dirent } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { type Bucket, type BucketEntry, BucketError } from './bucket.ts'
+import { type Bucket, type BucketEntry, BucketError, OBJECT_TOO_LARGE } from './bucket.ts'
 import { makeDirectories, makeDirectory, syncPath, systemCode, writeNewFile } from './durable.ts'
 import { keyFault } from './keys.ts'
 import { explainLocalError } from './local-errors.ts'
@@ -67,13 +67,14 @@ export class LocalBucket implements Bucket {
     })
   }
 
-  async get(key: string): Promise<Buffer | undefined> {
+  async get(key: string, bytesMax = Number.POSITIVE_INFINITY): Promise<Buffer | undefined> {
     const parts = keyParts(key)
     return await this.#explained(`reading ${key}`, async () => {
       try {
         const root = await fs.realpath(this.#root)
         const file = await fs.realpath(path.join(root, ...parts))
         assertInside(root, file, key)
+        await assertSize(file, bytesMax, key)
         return await fs.readFile(file)
       } catch (error) {
         // No such name, or a name on the way that is a file: there is no object under this key. A directory
@@ -217,6 +218,14 @@ function keyParts(key: string): string[] {
 function assertInside(root: string, found: string, key: string): void {
   if (found === root || found.startsWith(root === path.sep ? root : root + path.sep)) return
   throw new BucketError('key_escapes', 'configuration', `${key} leads out of ${root}, to ${found}: a link?`)
+}
+
+async function assertSize(file: string, bytesMax: number, key: string): Promise<void> {
+  if (bytesMax === Number.POSITIVE_INFINITY) return
+  const found = await fs.stat(file)
+  if (!found.isFile() || found.size <= bytesMax) return
+  const what = `${key} has ${found.size} bytes, ${bytesMax} at most were expected`
+  throw new BucketError(OBJECT_TOO_LARGE, 'integrity', what)
 }
 
 async function realPathIfThere(file: string): Promise<string | undefined> {

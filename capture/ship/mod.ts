@@ -8,7 +8,14 @@
  * killed at any instruction, the next start goes on where it was.
  */
 export { compareWindows, NameError, parseWindowName, type WindowId, windowName } from '../../api/names.ts'
-export { type Bucket, type BucketEntry, BucketError, type BucketErrorClass } from './bucket.ts'
+export {
+  BUCKET_ERROR_CLASSES,
+  type Bucket,
+  type BucketEntry,
+  BucketError,
+  type BucketErrorClass,
+} from './bucket.ts'
+export { checkBucket, PROBE_KEY } from './check.ts'
 export { type CommitHooks, type CommitStep, commitWindow } from './commit.ts'
 export { makeDirectories, syncPath, systemCode, writeNewFile } from './durable.ts'
 export {
@@ -34,7 +41,10 @@ export {
   sealManifest,
   serialiseManifest,
 } from './manifest.ts'
+export { type BucketCounts, MeteredBucket } from './meter.ts'
+export { openBucket } from './open-bucket.ts'
 export { type Failure, failureOf, retryDelayMs } from './retry.ts'
+export type { S3Options } from './s3/mod.ts'
 export {
   type DrainResult,
   type ShipCounts,

@@ -36,7 +36,7 @@ export async function shipQuarantined(
   // an earlier process may have come as far as this
   if (back === undefined || !back.equals(body)) {
     await bucket.put(key, body, sha256(body))
-    const proof = await bucket.get(key)
+    const proof = await bucket.get(key, body.byteLength)
     if (proof === undefined || !proof.equals(body))
       throw notStored(bucket, key, proof?.byteLength, body.byteLength)
   }

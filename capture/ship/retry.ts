@@ -14,6 +14,8 @@ const RULES: Readonly<Record<BucketErrorClass, DelayRule>> = {
   configuration: { firstMs: 5_000, delayMaxMs: 300_000 },
   integrity: { firstMs: 1_000, delayMaxMs: 300_000 },
 }
+/** A look into a directory costs nothing: shipping begins as soon as the Secret is there. */
+const LOOK_AGAIN: DelayRule = { firstMs: 1_000, delayMaxMs: 5_000 }
 /** A store's `Retry-After` is honoured up to here: a wrong header must not stop a capture for days. */
 const RETRY_AFTER_MAX_MS = 3_600_000
 
@@ -50,7 +52,7 @@ export function failureOf(error: unknown): Failure {
  * do not come back together. `attempt` counts from 1; `random` is in [0, 1). Milliseconds.
  */
 export function retryDelayMs(failure: Failure, attempt: number, random: number): number {
-  const rule = RULES[failure.class]
+  const rule = failure.code === 'CredentialsMissing' ? LOOK_AGAIN : RULES[failure.class]
   const boundMs = Math.min(rule.delayMaxMs, rule.firstMs * 2 ** Math.min(attempt - 1, 32))
   return Math.max(Math.floor(random * boundMs), Math.min(failure.retryAfterMs, RETRY_AFTER_MAX_MS))
 }

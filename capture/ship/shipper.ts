@@ -2,9 +2,10 @@
  * The loop that empties the spool into the bucket: sealed windows, oldest first, one at a time, for ever.
  * A window that cannot be shipped holds up those behind it: order is what hand-overs and readers rely on.
  */
-import { type Bucket, BucketError } from './bucket.ts'
+import { type Bucket, BucketError, type BucketErrorClass } from './bucket.ts'
 import { type CommitHooks, commitWindow } from './commit.ts'
 import type { MarketKey } from './keys.ts'
+import { Pace } from './pace.ts'
 import { listQuarantined, shipQuarantined } from './quarantine.ts'
 import { type Failure, failureOf, retryDelayMs } from './retry.ts'
 import type { Spool, SpoolWindow } from './spool.ts'
@@ -35,6 +36,12 @@ export interface ShipperOptions {
   readonly log: ShipLog
   readonly onState?: (state: ShipState) => void
   readonly hooks?: Pick<CommitHooks, 'onStep'>
+  /** A window comes this often: a backlog is shipped at least twice as fast. */
+  readonly windowEveryMs?: number
+  /** Run while nothing waits, until it has passed once; it throws what is wrong with the bucket. */
+  readonly check?: (() => Promise<void>) | undefined
+  /** How long a commit took, from its first request to the proof of its manifest. */
+  readonly onCommitted?: (seconds: number) => void
   /**
    * Called where a window that the bucket does not hold has sealed files that are not what was sealed. Resolves
    * to true once it was sealed anew; to false where that is not possible: it then stays, and is tried again.
@@ -60,9 +67,12 @@ export interface ShipState {
 
 /** For metrics; all since the start. */
 export interface ShipCounts {
+  /** Tries to ship a window, or a segment to quarantine. */
+  readonly attempts: number
   readonly committed: number
   readonly already: number
   readonly failures: number
+  readonly failuresByClass: Readonly<Record<BucketErrorClass, number>>
   /** Segments shipped to quarantine. */
   readonly quarantined: number
 }
@@ -74,19 +84,30 @@ export interface DrainResult {
   readonly unshippedBytes: number
 }
 
+const WINDOW_EVERY_MS = 300_000
+
 /** Thrown inside an attempt to leave it between two steps; never seen outside. */
 class Stopped extends Error {}
 
 /** Ships until stopped. One Shipper a spool. */
 export class Shipper {
   readonly #options: ShipperOptions
-  readonly #counts = { committed: 0, already: 0, failures: 0, quarantined: 0 }
+  readonly #counts = { attempts: 0, committed: 0, already: 0, failures: 0, quarantined: 0 }
+  readonly #failures: Record<BucketErrorClass, number>
+  readonly #pace: Pace
   #state: ShipState
   #loop: Promise<void> | undefined
   #stopping = false
   /** Set when something may have changed; a wait that has not begun yet then ends at once. */
   #woken = false
   #wake: (() => void) | undefined
+  /** A wait that a new window must not cut short. */
+  #backingOff = false
+  #isChecked: boolean
+  #checks = 0
+  #checkAtMs = 0
+  /** Why the last check failed; it is told again after each window that was shipped all the same. */
+  #checkFault: string | null = null
   #attempt = 0
   #failedClass: Failure['class'] | undefined
   /** The window that was sealed anew last: if that did not help, the next time comes after a delay. */
@@ -95,6 +116,9 @@ export class Shipper {
 
   constructor(options: ShipperOptions) {
     this.#options = options
+    this.#failures = { transient: 0, clock: 0, credential: 0, configuration: 0, integrity: 0 }
+    this.#pace = new Pace(options.windowEveryMs ?? WINDOW_EVERY_MS, options.random)
+    this.#isChecked = options.check === undefined
     this.#state = {
       state: 'idle',
       reason: null,
@@ -109,7 +133,7 @@ export class Shipper {
   }
 
   get counts(): ShipCounts {
-    return { ...this.#counts }
+    return { ...this.#counts, failuresByClass: { ...this.#failures } }
   }
 
   /** Starts the loop, with what the spool holds already. A second call does nothing. */
@@ -120,7 +144,7 @@ export class Shipper {
   /** Tells that a window was sealed. It does not cut a retry delay short: the bucket is as it was. */
   notify(): void {
     this.#woken = true
-    if (this.#state.state !== 'waiting') this.#wake?.()
+    if (!this.#backingOff) this.#wake?.()
   }
 
   /**
@@ -140,6 +164,7 @@ export class Shipper {
       this.#idleWaiters.add(resolve)
     })
     this.start()
+    if (withinMs !== undefined) this.#pace.hurry()
     this.#attempt = 0
     this.#wakeUp()
     if (!this.#stopping) await Promise.race([emptied, deadline])
@@ -177,20 +202,59 @@ export class Shipper {
     const [oldest] = waiting
     if (oldest === undefined) {
       if (await this.#shipQuarantine()) return
-      this.#succeeded('idle', 0)
+      this.#pace.caughtUp()
+      this.#succeeded(this.#checkFault === null ? 'idle' : 'waiting', 0, this.#checkFault)
       for (const resolve of this.#idleWaiters) resolve()
-      await this.#sleep(undefined)
+      await this.#sleep(await this.#check())
       return
     }
     if (this.#state.state === 'waiting') this.#setState({ waitingWindows: waiting.length })
     else this.#enter('shipping', null, waiting.length)
+    const startedMs = this.#options.timers.nowMs()
+    this.#counts.attempts += 1
     const outcome = await this.#commit(oldest)
     if (outcome === 'remade') return
+    // a clock may step back meanwhile
+    const tookMs = Math.max(0, this.#options.timers.nowMs() - startedMs)
     await spool.dropWindow(oldest.name)
     this.#counts[outcome] += 1
+    if (outcome === 'committed') this.#options.onCommitted?.(tookMs / 1000)
     this.#setState({ lastCommit: this.#now() })
     this.#succeeded('shipping', waiting.length - 1)
     log.info({ window: oldest.name, outcome }, 'window shipped')
+    const restMs = waiting.length > 1 ? this.#pace.restMs(tookMs) : 0
+    if (restMs > 0) await this.#backOff(restMs)
+  }
+
+  /**
+   * Runs the check that is due. Returns when the next one is, in milliseconds; undefined once it has passed. Nothing
+   * waits for it: what fails it may still take windows.
+   */
+  async #check(): Promise<number | undefined> {
+    const { check, timers, log, random } = this.#options
+    if (this.#isChecked || check === undefined || this.#stopping) return undefined
+    const waitMs = this.#checkAtMs - timers.nowMs()
+    if (waitMs > 0) return waitMs
+    try {
+      await check()
+      this.#isChecked = true
+      this.#checkFault = null
+      this.#enter('idle', null, 0)
+      log.info({}, 'the bucket may be written, read and listed')
+      return undefined
+    } catch (error) {
+      const failure = failureOf(error)
+      const { code, message, class: errorClass } = failure
+      const delayMs = retryDelayMs(failure, ++this.#checks, random())
+      this.#checkAtMs = timers.nowMs() + delayMs
+      log.warn(
+        { code, class: errorClass, check: this.#checks, delayMs },
+        `the check of the bucket failed: ${message}`,
+      )
+      this.#checkFault = `${code}: ${message}`
+      this.#enter('waiting', this.#checkFault, 0)
+      return delayMs
+    }
   }
 
   /** After all windows: what is in quarantine is evidence for people, nobody waits for it. False where none is. */
@@ -200,6 +264,7 @@ export class Shipper {
     const [name] = await listQuarantined(spool)
     if (name === undefined) return false
     if (this.#state.state !== 'waiting') this.#enter('shipping', null, 0)
+    this.#counts.attempts += 1
     await shipQuarantined(bucket, spool, name, quarantineTo)
     this.#counts.quarantined += 1
     this.#succeeded('shipping', 0)
@@ -229,12 +294,21 @@ export class Shipper {
     this.#attempt = failure.class === this.#failedClass ? this.#attempt + 1 : 1
     this.#failedClass = failure.class
     this.#counts.failures += 1
+    this.#failures[failure.class] += 1
+    this.#pace.failed()
     const delayMs = retryDelayMs(failure, this.#attempt, random())
     const { code, message } = failure
     log.warn({ code, class: failure.class, attempt: this.#attempt, delayMs, spool: spool.directory }, message)
-    this.#woken = false
     this.#enter('waiting', `${code}: ${message}`, this.#state.waitingWindows)
+    await this.#backOff(delayMs)
+  }
+
+  /** Waits, whatever is sealed meanwhile; only a drain or the end cuts it short. */
+  async #backOff(delayMs: number): Promise<void> {
+    this.#woken = false
+    this.#backingOff = true
     await this.#sleep(delayMs)
+    this.#backingOff = false
   }
 
   #hooks(window: SpoolWindow): CommitHooks {
@@ -254,10 +328,10 @@ export class Shipper {
     }
   }
 
-  #succeeded(state: 'idle' | 'shipping', waitingWindows: number): void {
+  #succeeded(state: ShipState['state'], waitingWindows: number, reason: string | null = null): void {
     this.#attempt = 0
     this.#failedClass = undefined
-    this.#enter(state, null, waitingWindows)
+    this.#enter(state, reason, waitingWindows)
   }
 
   #enter(state: ShipState['state'], reason: string | null, waitingWindows: number): void {

@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ConfigError, parseProcessConfig, validate } from '../../api/config.ts'
+import {
+  ConfigError,
+  ProcessStorage,
+  parseProcessConfig,
+  podStorage,
+  S3_CA_FILE,
+  S3_CREDENTIALS_DIR,
+  validate,
+} from '../../api/config.ts'
 import { HALT_EXIT_CODES, isHaltReason } from '../../api/reasons.ts'
-import { bytesOfQuantity, L2Capture } from '../../api/spec.ts'
+import { bytesOfQuantity, L2Capture, Storage } from '../../api/spec.ts'
 import { streamPath } from '../../api/streams.ts'
 
 const LEAST = {
@@ -119,5 +127,62 @@ describe('reasons', () => {
   it('paths carry the number of levels', () => {
     assert.equal(streamPath('books', 20), 'books20')
     assert.equal(streamPath('depth', 20), 'depth')
+  })
+})
+
+describe('storage.s3', () => {
+  const place = {
+    bucket: 'market-data',
+    prefix: 'l2/a',
+    region: 'eu-west-1',
+    endpoint: 'https://store.example:9000',
+  }
+  const parsed = (s3: object) => Storage.safeParse({ s3 })
+
+  it('a pod finds its Secrets at fixed places, whatever they are called', () => {
+    const secrets = { credentialsSecretName: 'l2cap-s3', caSecretName: 'minio-ca' }
+    const storage = Storage.parse({ s3: { ...place, ...secrets } })
+    assert.deepEqual(podStorage(storage), {
+      s3: { ...place, credentialsDir: S3_CREDENTIALS_DIR, caFile: S3_CA_FILE },
+    })
+    assert.deepEqual(podStorage(Storage.parse({ s3: place })), { s3: place })
+    assert.deepEqual(ProcessStorage.parse(podStorage(storage)), podStorage(storage))
+  })
+
+  it('a prefix is one that every store takes as it is', () => {
+    for (const prefix of ['', 'a', 'l2/prod', 'a=b/c+d', "x!_.*'()"]) {
+      assert.equal(parsed({ ...place, prefix }).success, true, prefix)
+    }
+    for (const prefix of [
+      '/a',
+      'a/',
+      'a//b',
+      '.',
+      'a/../b',
+      'a b',
+      'a%2Fb',
+      'a\\b',
+      'ä',
+      'a\n',
+      'x'.repeat(257),
+    ]) {
+      assert.equal(parsed({ ...place, prefix }).success, false, prefix)
+    }
+  })
+
+  it('names and addresses are bounded, and an address holds no password', () => {
+    for (const change of [
+      { bucket: 'ab' },
+      { bucket: 'Upper' },
+      { bucket: '../x' },
+      { region: 'eu west' },
+      { endpoint: 'ftp://store' },
+      { endpoint: 'https://user:password@store' },
+      { endpoint: 'https://store/?x=1' },
+      { credentialsSecretName: '../secret' },
+      { accessKeyId: 'AKID' },
+    ]) {
+      assert.equal(parsed({ ...place, ...change }).success, false, JSON.stringify(change))
+    }
   })
 })

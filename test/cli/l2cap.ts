@@ -54,9 +54,11 @@ export class L2cap {
     args: readonly string[],
     nodeArgs: readonly string[] = [],
     program = CLI,
+    env: Readonly<Record<string, string>> = {},
   ) {
     this.child = spawn(process.execPath, [...nodeArgs, program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...withoutStore(process.env), ...env },
     })
     this.child.stdout?.on('data', (data: Buffer) => {
       this.stdout += data.toString()
@@ -91,9 +93,18 @@ export class L2cap {
   }
 }
 
+/** What the environment says of stores must not decide a test. */
+function withoutStore(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^AWS_|_PROXY$/i.test(name)))
+}
+
 /** Runs a call to its end. */
-export async function call(context: TestContext, args: readonly string[]) {
-  const l2cap = new L2cap(context, args)
+export async function call(
+  context: TestContext,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+) {
+  const l2cap = new L2cap(context, args, [], CLI, env)
   const code = await l2cap.ended
   return { code, stdout: l2cap.stdout, stderr: l2cap.stderr }
 }

@@ -108,7 +108,7 @@ function status(change: Partial<CaptureStatus>): CaptureStatus {
     ...{ why: '' },
     ...{ since: '2026-11-22T12:00:00.000000Z', streams: {}, gaps: 0, connections: [], halts: [] },
     spool: { bytes: 0, unshippedBytes: 0, quarantinedBytes: 0, windowsWaiting: 0, oldest: null },
-    ship: { state: 'idle', reason: null, lastCommit: null },
+    ship: { state: 'idle', since: '', reason: null, lastCommit: null },
     clock: { offsetMs: null },
     ...change,
   }
@@ -123,7 +123,9 @@ test('events: a book that fell and rose between two looks is told to be live aga
   const healed = status({ gaps: 1, reason: 'sequence', since: '2026-11-22T12:00:05.000000Z' })
   assert.deepEqual(names(live, healed), ['live'])
   assert.deepEqual(names(live, status({ gaps: 1, state: 'buffering' })), [])
-  const waiting = status({ ship: { state: 'waiting', reason: 'no_space: full', lastCommit: null } })
+  const waiting = status({
+    ship: { state: 'waiting', since: '', reason: 'no_space: full', lastCommit: null },
+  })
   assert.deepEqual(
     [names(live, waiting), names(waiting, waiting), names(waiting, live)],
     [['shipping'], [], ['shipping']],

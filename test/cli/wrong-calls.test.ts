@@ -73,7 +73,11 @@ const WRONG: readonly (readonly [string, (places: Places) => readonly string[], 
     /cannot write to .*: a part of the path is a file/,
   ],
   ['an output that is a file', ({ file }) => [...GOOD, '--out', file], /cannot write to .*: it is a file/],
-  ['an output in a bucket', () => [...GOOD, '--out', 's3://b'], /writes to local directories only/],
+  [
+    'an output in a bucket',
+    () => [...GOOD, '--out', 's3://b'],
+    /--out is s3:\/\/b, and takes a directory; write a bucket as storage\.s3 into a file/,
+  ],
   [
     'a spool below a file',
     ({ file, directory }) => [...GOOD, '--out', directory, '--spool', join(file, 's')],
@@ -90,7 +94,7 @@ const WRONG: readonly (readonly [string, (places: Places) => readonly string[], 
     ({ file }) => ['run', file, '--symbols', 'A'],
     /--symbols makes no sense with/,
   ],
-  ['verify without a path', () => ['verify'], /l2cap verify needs the directory of the data/],
+  ['verify without a path', () => ['verify'], /l2cap verify needs the directory or bucket of the data/],
   [
     'verify of nothing',
     ({ directory }) => ['verify', join(directory, 'no')],
@@ -98,7 +102,25 @@ const WRONG: readonly (readonly [string, (places: Places) => readonly string[], 
   ],
   ['verify of a file', ({ file }) => ['verify', file], /is a file; give the directory/],
   ['verify without a manifest', ({ directory }) => ['verify', directory], /there is no manifest below/],
-  ['verify of a bucket', () => ['verify', 's3://b/x'], /this version reads local directories only/],
+  ['verify of a bucket without a name', () => ['verify', 's3://'], /is not valid:\n {2}bucket: /],
+  ['verify of a prefix that leads elsewhere', () => ['verify', 's3://data/a/../b'], /no part "\." or "\.\."/],
+  ['verify of a prefix with a hole', () => ['verify', 's3://data/a//b'], /between slashes/],
+  [
+    'verify of a bucket without credentials',
+    () => ['verify', 's3://market-data/l2'],
+    /no credentials for s3:\/\/market-data\/l2: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment/,
+  ],
+  [
+    'an endpoint with a password',
+    () => ['ls', 's3://market-data', '--s3-endpoint', 'http://a:b@c'],
+    /endpoint: an address such as .*without user/,
+  ],
+  [
+    'options of a bucket for a directory',
+    ({ directory }) => ['verify', directory, '--s3-region', 'x'],
+    /--s3-region is for data in a bucket, and .* is a directory; write s3:\/\/bucket\/prefix/,
+  ],
+  ['inspect of an object', () => ['inspect', 's3://market-data/a.parquet'], /copy the file from there first/],
   ['ls without a manifest', ({ directory }) => ['ls', directory], /there is no manifest below/],
   ['inspect of a directory', ({ directory }) => ['inspect', directory], /is no file/],
   ['inspect of nothing', ({ directory }) => ['inspect', join(directory, 'no')], /cannot read/],
@@ -138,19 +160,6 @@ test('run: a spool that is too small is told by the field of the file', async (t
   const { code, stdout, stderr } = await call(t, ['run', file])
   assert.equal(stderr, `l2cap: ${file} is not valid:\n  spec.spool.sizeLimit: at least 16Mi\n`)
   assert.deepEqual([code, stdout], [2, ''])
-})
-
-test('run: a file that asks for S3 is told what this version takes', async (t) => {
-  const directory = await temporary(t)
-  const file = join(directory, 'capture.yaml')
-  const head = 'apiVersion: l2cap.dev/v1alpha1\nkind: L2Capture\nmetadata: {name: majors}\n'
-  await writeFile(
-    file,
-    `${head}spec: {exchange: BinanceUsdm, symbols: [BTCUSDT], storage: {s3: {bucket: market-data}}}\n`,
-  )
-  const { code, stderr } = await call(t, ['run', file])
-  assert.match(stderr, /asks for storage\.s3, and this version of l2cap run writes to local directories only/)
-  assert.equal(code, 2)
 })
 
 test('run: a port in use is a wrong call that names the port', async (t) => {

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test'
 import { ProcessConfig } from '../../api/config.ts'
 import { END_REASONS, HALT_EXIT_CODES } from '../../api/reasons.ts'
 import { FileReserve } from '../../capture/journal/mod.ts'
+import { Histogram } from '../../capture/process/histogram.ts'
 import { METRICS, Metrics } from '../../capture/process/metrics.ts'
 import { DiskRoom } from '../../capture/process/room.ts'
 import { COUNTER_NAMES } from '../../capture/session/mod.ts'
@@ -55,7 +56,12 @@ async function withMetrics(
       room,
       usage: await spool.usage(),
       ship: { state: 'idle', reason: null, since: '', lastCommit: null, waitingWindows: 0 },
-      shipped: { committed: 3, already: 1, failures: 2, quarantined: 0 },
+      shipped: {
+        ...{ attempts: 6, committed: 3, already: 1, failures: 2, quarantined: 0 },
+        failuresByClass: { transient: 2, clock: 0, credential: 0, configuration: 0, integrity: 0 },
+      },
+      asked: { puts: 8, gets: 12, lists: 1, putBytes: 800, gotBytes: 900 },
+      commitSeconds: new Histogram([1]),
       halts: [
         { reason: 'Killed', message: '', run: '', at: '2026-11-22T12:00:03.500000Z' },
         { reason: 'CrossedBook', message: '', run: '', at: '2026-11-22T12:00:02.000000Z' },
@@ -121,6 +127,8 @@ describe('metrics', () => {
         'the latest of each reason',
       )
       assert.equal(of('l2cap_windows_shipped_total{outcome="committed"}'), 3)
+      assert.equal(of('l2cap_ship_failures_total{class="transient"}'), 2)
+      assert.equal(of('l2cap_bucket_requests_total{operation="get"}'), 12)
       assert.equal(of('l2cap_take_overs_total{outcome="done"}'), 0)
       assert.ok(of('l2cap_journal_written_bytes_total{}') > 0)
       assert.ok(of('l2cap_connection_age_seconds{route="market"}') > 0)

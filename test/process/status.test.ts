@@ -21,7 +21,10 @@ function status(world: KeeperWorld, ending = false) {
     keeper: world.keeper,
     ending,
     usage: { bytes: 9, windows: 3, unshippedBytes: 8, quarantinedBytes: 7, oldestMs: 1_795_608_297_123.4 },
-    ship: { state: 'waiting', reason: 'no_space: full', since: '', lastCommit: null, waitingWindows: 2 },
+    ship: {
+      ...{ state: 'waiting' as const, reason: 'no_space: full', since: '2026-11-22T12:01:00.000000Z' },
+      ...{ lastCommit: null, waitingWindows: 2 },
+    },
     halts: [{ reason: 'CrossedBook', message: 'why', run: 'r', at: '2026-11-22T12:00:00.000000Z' }],
   })
 }
@@ -48,7 +51,10 @@ describe('status', () => {
         windowsWaiting: 2,
         oldest: '2026-11-25T12:04:57.123400Z',
       })
-      assert.deepEqual(now.ship, { state: 'waiting', reason: 'no_space: full', lastCommit: null })
+      assert.deepEqual(now.ship, {
+        ...{ state: 'waiting', since: '2026-11-22T12:01:00.000000Z' },
+        ...{ reason: 'no_space: full', lastCommit: null },
+      })
       assert.deepEqual(now.halts, [
         { reason: 'CrossedBook', message: 'why', at: '2026-11-22T12:00:00.000000Z' },
       ])

@@ -4,7 +4,7 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
-import { BucketError } from '../../capture/ship/bucket.ts'
+import { BucketError, OBJECT_TOO_LARGE } from '../../capture/ship/bucket.ts'
 import { type CommitStep, commitWindow } from '../../capture/ship/commit.ts'
 import { keyOfManifest, serialiseManifest } from '../../capture/ship/manifest.ts'
 import { MANIFEST_FILE, type Spool } from '../../capture/ship/spool.ts'
@@ -109,6 +109,27 @@ test('commit: half a manifest, or that of another window, commits nothing and is
     assert.deepEqual(told, [key])
     assert.ok(await isWholeIn(async (each) => bucket.stored.get(each), key))
   }
+})
+
+test('commit: what is too large for a manifest commits nothing and is written over; no more is read than was put', async (context) => {
+  const { spool, name, manifest, key, bucket } = await oneWindow(context)
+  const limits: [string, number | undefined][] = []
+  const get = bucket.get.bind(bucket)
+  bucket.get = async (each: string, bytesMax?: number) => {
+    limits.push([each, bytesMax])
+    if (limits.length === 1) throw new BucketError(OBJECT_TOO_LARGE, 'integrity', 'larger than asked for')
+    return await get(each)
+  }
+  const told: string[] = []
+  assert.equal(
+    await commitWindow(bucket, spool, name, { onNoManifest: (each) => told.push(each) }),
+    'committed',
+  )
+  assert.deepEqual(told, [key])
+  assert.deepEqual(limits.slice(1), [
+    ...manifest.objects.map((object) => [object.key, object.bytes]),
+    [key, serialiseManifest(manifest).byteLength],
+  ])
 })
 
 test('commit: of a window damaged on disk nothing is uploaded', async (context) => {

@@ -102,7 +102,7 @@ export function windowManifest(options: {
 /** Lays down a segment and seals a window over it, as the recorder does. */
 export async function recordWindow(
   spool: Spool,
-  options: { window: number; streams: readonly string[]; version?: string },
+  options: { window: number; streams: readonly string[]; version?: string; symbol?: string },
 ): Promise<{ name: string; manifest: Manifest }> {
   const { window, streams, version = '0.1.0' } = options
   const name = windowName(RUN, window)
@@ -118,11 +118,16 @@ export async function recordWindow(
 }
 
 /** A spool with sealed windows 0 … count − 1. */
-export async function spoolWith(directory: string, count: number, streams = ['books20', 'coverage']) {
+export async function spoolWith(
+  directory: string,
+  count: number,
+  streams = ['books20', 'coverage'],
+  symbol = 'BTCUSDT',
+) {
   const spool = await openSpool(path.join(directory, 'spool'))
   const windows: { name: string; manifest: Manifest }[] = []
   for (let window = 0; window < count; window++) {
-    windows.push(await recordWindow(spool, { window, streams }))
+    windows.push(await recordWindow(spool, { window, streams, symbol }))
   }
   return { spool, windows }
 }

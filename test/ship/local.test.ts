@@ -43,6 +43,16 @@ test('local: what was put is there whole, under its key, and nothing else is', a
   assert.deepEqual(await fs.readdir(path.join(root, 'x', 'date=2026-11-22')), ['y%20z.json'])
 })
 
+test('local: an object that is larger than asked for is not read', async (context) => {
+  const bucket = new LocalBucket(await temporary(context))
+  const body = Buffer.from('1234567')
+  await bucket.put('a/b.json', body, sha256(body))
+  assert.equal((await bucket.get('a/b.json', 7))?.toString(), '1234567')
+  await assert.rejects(bucket.get('a/b.json', 6), { code: 'ObjectTooLarge', class: 'integrity' })
+  assert.equal(await bucket.get('a/none.json', 0), undefined)
+  assert.equal(await bucket.get('a', 0), undefined, 'a directory is no object')
+})
+
 test('local: list gives the keys under a prefix in the order of an object store, with sizes', async (context) => {
   const bucket = new LocalBucket(await temporary(context))
   const keys = ['m/a-b/1', 'm/a/1', 'm/a/2', 'm/a.json', 'n/1'].sort()

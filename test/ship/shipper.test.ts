@@ -5,10 +5,12 @@ import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { BucketError, type BucketErrorClass } from '../../capture/ship/bucket.ts'
 import { keyOfManifest } from '../../capture/ship/manifest.ts'
+import { Pace } from '../../capture/ship/pace.ts'
 import { failureOf, retryDelayMs } from '../../capture/ship/retry.ts'
-import { Shipper, type ShipState } from '../../capture/ship/shipper.ts'
+import { Shipper, type ShipperOptions, type ShipState } from '../../capture/ship/shipper.ts'
 import type { Spool } from '../../capture/ship/spool.ts'
 import { openSpool } from '../../capture/ship/spool.ts'
+import { HandTimers } from '../support/hand-timers.ts'
 import { EvilBucket, recordWindow, spoolWith, temporary } from './fixture.ts'
 
 const STREAMS = ['books20', 'coverage']
@@ -16,39 +18,13 @@ const DEADLINE_MS = 10_000
 /** A promise that never settles must fail its test, not hang the run. */
 const IN_TIME = { timeout: 2 * DEADLINE_MS }
 
-/** Timers whose time passes only when told to. */
-class HandTimers {
-  #nowMs = Date.parse('2026-11-22T12:00:00Z')
-  readonly delays: number[] = []
-  readonly #pending = new Set<{ atMs: number; fire: () => void }>()
-
-  nowMs(): number {
-    return this.#nowMs
-  }
-
-  setTimer(delayMs: number, fire: () => void): () => void {
-    this.delays.push(delayMs)
-    const timer = { atMs: this.#nowMs + delayMs, fire }
-    this.#pending.add(timer)
-    return () => this.#pending.delete(timer)
-  }
-
-  get pending(): number {
-    return this.#pending.size
-  }
-
-  /** Lets time pass to the next timer and fires it. */
-  next(): void {
-    const [first] = [...this.#pending].sort((a, b) => a.atMs - b.atMs)
-    assert.ok(first !== undefined, 'a timer is set')
-    this.#pending.delete(first)
-    this.#nowMs = first.atMs
-    first.fire()
-  }
-}
-
 /** A shipper over a spool, with every state that it told; ends with the test. */
-function shipperOf(context: TestContext, spool: Spool, bucket: EvilBucket, random = () => 1 - 2 ** -53) {
+function shipperOf(
+  context: TestContext,
+  spool: Spool,
+  bucket: EvilBucket,
+  more: Partial<Pick<ShipperOptions, 'random' | 'check'>> = {},
+) {
   const timers = new HandTimers()
   const states: ShipState[] = []
   const logged: string[] = []
@@ -60,9 +36,10 @@ function shipperOf(context: TestContext, spool: Spool, bucket: EvilBucket, rando
     bucket,
     spool,
     timers,
-    random,
+    random: () => 1 - 2 ** -53,
     log,
     onState: (state) => states.push(state),
+    ...more,
   })
   context.after(() => shipper.stop())
   return { shipper, timers, states, logged }
@@ -95,7 +72,10 @@ test(
       expected,
     )
     assert.deepEqual(await spool.listWindows(), [])
-    assert.deepEqual(shipper.counts, { committed: 3, already: 0, failures: 0, quarantined: 0 })
+    assert.deepEqual(shipper.counts, {
+      ...{ attempts: 3, committed: 3, already: 0, failures: 0, quarantined: 0 },
+      failuresByClass: { transient: 0, clock: 0, credential: 0, configuration: 0, integrity: 0 },
+    })
     assert.deepEqual(shipper.state, {
       state: 'idle',
       reason: null,
@@ -158,9 +138,97 @@ test(
     )
     bucket.fault = () => 'none'
     timers.next()
+    await until('it rests after the first', () => shipper.counts.committed === 1 && timers.pending === 1)
+    assert.equal(shipper.state.reason, null, 'a rest is no failure')
+    timers.next()
     await until('both are committed', () => shipper.counts.committed === 2)
     await until('it is idle', () => states.at(-1)?.state === 'idle')
     assert.equal(states.at(-1)?.reason, null)
+    assert.deepEqual(
+      [shipper.counts.attempts, shipper.counts.failures, shipper.counts.failuresByClass.transient],
+      [6, 4, 4],
+    )
+  },
+)
+
+test(
+  'shipper: the backlog of an outage goes oldest first with rests that shrink; fresh windows cut none short',
+  IN_TIME,
+  async (context) => {
+    const { spool, windows } = await spoolWith(await temporary(context), 6)
+    const bucket = new EvilBucket()
+    bucket.fault = () => 'throw'
+    const { shipper, timers } = shipperOf(context, spool, bucket)
+    shipper.start()
+    await until('it waits', () => timers.pending === 1)
+    bucket.fault = () => 'none'
+    timers.next()
+    for (let committed = 1; committed < 7; committed++) {
+      await until(
+        `a rest after ${committed}`,
+        () => shipper.counts.committed === committed && timers.pending === 1,
+      )
+      if (committed === 2) {
+        windows.push(await recordWindow(spool, { window: 6, streams: STREAMS }))
+        shipper.notify()
+        assert.equal(timers.pending, 1, 'it rests on')
+      }
+      timers.next()
+    }
+    await until('all are committed', () => shipper.state.state === 'idle')
+    // 250 ms × 8, 4, 2, 1, 1, 1 × 1.5
+    assert.deepEqual(
+      timers.delays.map((delayMs) => Math.round(delayMs)),
+      [499, 3000, 1500, 750, 375, 375, 375],
+    )
+    assert.deepEqual(
+      bucket.calls.filter((call) => call.startsWith('put manifest')),
+      windows.map(({ manifest }) => `put ${keyOfManifest(manifest)}`),
+    )
+
+    windows.push(await recordWindow(spool, { window: 7, streams: STREAMS }))
+    windows.push(await recordWindow(spool, { window: 8, streams: STREAMS }))
+    shipper.notify()
+    await until('no rest once it had caught up', () => shipper.counts.committed === 9)
+  },
+)
+
+test(
+  'shipper: without a window the bucket is checked until that succeeds once; windows do not wait for it',
+  IN_TIME,
+  async (context) => {
+    const { spool } = await spoolWith(await temporary(context), 1)
+    const bucket = new EvilBucket()
+    let checks = 0
+    let isRight = false
+    const check = async () => {
+      checks++
+      if (!isRight) throw new BucketError('AccessDenied', 'credential', 'listing is not allowed')
+    }
+    const { shipper, timers } = shipperOf(context, spool, bucket, { check })
+    shipper.start()
+    await until('the window is shipped, then the check fails', () => shipper.state.state === 'waiting')
+    assert.deepEqual([shipper.counts.committed, checks, timers.pending], [1, 1, 1])
+    assert.deepEqual(
+      [shipper.state.reason, shipper.state.waitingWindows, shipper.counts.failures],
+      ['AccessDenied: listing is not allowed', 0, 0],
+    )
+    await recordWindow(spool, { window: 1, streams: STREAMS })
+    shipper.notify()
+    await until('the next window goes meanwhile', () => shipper.counts.committed === 2)
+    await until('what is left of the wait', () => timers.pending === 1)
+    assert.deepEqual(
+      [checks, shipper.state.reason],
+      [1, 'AccessDenied: listing is not allowed'],
+      'told again',
+    )
+    isRight = true
+    timers.next()
+    await until('it is right', () => checks === 2 && shipper.state.state === 'idle')
+    await recordWindow(spool, { window: 2, streams: STREAMS })
+    shipper.notify()
+    await until('another window', () => shipper.counts.committed === 3 && shipper.state.state === 'idle')
+    assert.deepEqual([checks, shipper.state.reason], [2, null], 'never again')
   },
 )
 
@@ -202,7 +270,7 @@ for (const [errorClass, bounds] of CLASSES) {
       const { spool } = await spoolWith(await temporary(context), 1)
       const bucket = new EvilBucket()
       bucket.get = () => Promise.reject(new BucketError('made_up', errorClass, 'made by the test'))
-      const { shipper, timers } = shipperOf(context, spool, bucket, () => 0.5)
+      const { shipper, timers } = shipperOf(context, spool, bucket, { random: () => 0.5 })
       shipper.start()
       for (let tries = 0; tries < bounds.length; tries++) {
         await until('it waits', () => timers.pending === 1)
@@ -248,12 +316,16 @@ test(
     bucket.fault = () => plan[bucket.calls.length - 1] ?? 'none'
     const { shipper, timers } = shipperOf(context, spool, bucket)
     shipper.start()
-    for (let tries = 0; tries < 4; tries++) {
+    for (let tries = 0; tries < 5; tries++) {
       await until('it waits', () => timers.pending === 1)
       timers.next()
     }
     await until('both are committed', () => shipper.counts.committed === 2)
-    assert.deepEqual(timers.delays, [499, 999, 999, 499])
+    // after the last failure the two windows have a rest between them
+    assert.deepEqual(
+      timers.delays.map((delayMs) => Math.round(delayMs)),
+      [499, 999, 999, 499, 3000],
+    )
   },
 )
 
@@ -310,4 +382,43 @@ test('stop: ends between two steps; the next start goes on and commits once', IN
   assert.equal((await second.shipper.drain()).drained, true)
   const key = keyOfManifest(windows[0]?.manifest ?? assert.fail())
   assert.equal(bucket.calls.filter((call) => call === `put ${key}`).length, 1)
+})
+
+test('retry: a Secret that is missing is looked for again within five seconds, for ever', () => {
+  const failure = failureOf(new BucketError('CredentialsMissing', 'credential', 'made by the test'))
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 10_000 }),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (attempt, random) => {
+        assert.ok(retryDelayMs(failure, attempt, random) <= 5000)
+      },
+    ),
+  )
+})
+
+test('pace: commit and rest together leave half of the time to catch up, for any times and any luck', () => {
+  const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+  const took = fc.double({ min: 0, max: 600_000, noNaN: true })
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1000, max: 3_600_000 }),
+      random,
+      fc.array(took, { maxLength: 20 }),
+      (everyMs, luck, times) => {
+        const pace = new Pace(everyMs, () => luck)
+        assert.equal(pace.restMs(1000), 0, 'nothing failed')
+        pace.failed()
+        for (const tookMs of times) {
+          const restMs = pace.restMs(tookMs)
+          assert.ok(
+            restMs >= 0 && (restMs === 0 || tookMs + restMs <= everyMs / 2 + 1e-6),
+            `${tookMs} + ${restMs}`,
+          )
+        }
+        pace.hurry()
+        assert.equal(pace.restMs(1000), 0)
+      },
+    ),
+  )
 })

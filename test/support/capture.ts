@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join, resolve } from 'node:path'
+import type { ProcessStorage } from '../../api/config.ts'
 import type { Told } from '../../capture/process/news.ts'
 import type { CaptureStatus } from '../../capture/process/status.ts'
 
@@ -17,6 +18,10 @@ export interface CaptureOptions {
   /** Bytes that the spool may hold. */
   readonly spoolSizeLimitBytes?: number
   readonly terminationLog?: string
+  /** Default: `dir`/data. */
+  readonly storage?: ProcessStorage
+  /** Of /livez, /readyz, /status and /metrics; none without it. */
+  readonly port?: number
   /** Environment besides ours. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -38,6 +43,8 @@ export class CaptureProcess {
     guards = {},
     spoolSizeLimitBytes,
     terminationLog,
+    storage = { local: { path: join(dir, 'data') } },
+    port,
     env = {},
   }: CaptureOptions) {
     const config = {
@@ -49,7 +56,8 @@ export class CaptureProcess {
       guards,
       spool: { dir: join(dir, 'spool', symbol), sizeLimitBytes: spoolSizeLimitBytes },
       terminationLog,
-      storage: { local: { path: join(dir, 'data') } },
+      storage,
+      port,
       endpoints,
     }
     this.child = spawn(process.execPath, [MAIN], {

@@ -9,10 +9,13 @@ const run = promisify(execFile)
 const root = resolve(import.meta.dirname, '../..')
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024
 
-/** The interpreter of the readers' environment, which the set-up made. Throws where it is not there. */
-function interpreter(): string {
+/**
+ * The interpreter of an environment that the set-up made: that of `test/readers`, or of `examples`. Throws where it is
+ * not there.
+ */
+export function interpreter(folder: 'test/readers' | 'examples'): string {
   const hash = createHash('sha256')
-    .update(readFileSync(join(root, 'test/readers/requirements.txt')))
+    .update(readFileSync(join(root, folder, 'requirements.txt')))
     .digest('hex')
   const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'l2cap')
   const python = join(cache, `venv-${hash.slice(0, 16)}`, 'bin', 'python')
@@ -23,7 +26,7 @@ function interpreter(): string {
 /** Runs a script of test/readers and gives the JSON it prints. Throws with its own words where it fails. */
 export async function runReader(script: string, args: readonly string[]): Promise<unknown> {
   try {
-    const { stdout } = await run(interpreter(), [join(root, 'test/readers', script), ...args], {
+    const { stdout } = await run(interpreter('test/readers'), [join(root, 'test/readers', script), ...args], {
       maxBuffer: OUTPUT_BYTES_MAX,
     })
     return JSON.parse(stdout)
