@@ -5,7 +5,10 @@ SQL blocks share one DuckDB connection, Python blocks have a namespace each. Pri
 asks for some), {heading, language, output} for Python. Fails with the heading and the block's first line where one
 does not run.
 
-usage: snippets_check.py PAGE.md DIRECTORY
+Blocks whose fence says `s3` besides the language read object storage: they run where the third argument says so, and
+then no others do. Where the store is they know from the environment.
+
+usage: snippets_check.py PAGE.md DIRECTORY [s3]
 """
 
 import contextlib
@@ -18,7 +21,7 @@ import traceback
 
 import duckdb
 
-document, directory = sys.argv[1:3]
+document, directory, wanted = sys.argv[1], sys.argv[2], " ".join(sys.argv[3:])
 page = os.path.basename(document)
 lines = open(document, encoding="utf-8").read().split("\n")
 os.chdir(directory)
@@ -28,10 +31,11 @@ connection.execute("SET TimeZone = 'UTC'")
 blocks, heading, at = [], "", 0
 while at < len(lines):
     line = lines[at]
-    fence = re.match(r"^```(\w*)$", line)
+    fence = re.match(r"^```(\w*) ?(s3)?$", line)
     if fence:
         end = lines.index("```", at + 1)
-        blocks.append((heading, fence.group(1), "\n".join(lines[at + 1 : end]), at + 2))
+        if (fence.group(2) or "") == wanted:
+            blocks.append((heading, fence.group(1), "\n".join(lines[at + 1 : end]), at + 2))
         at = end
     elif line.startswith("#"):
         heading = line.lstrip("# ").strip("`")

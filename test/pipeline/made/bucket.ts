@@ -153,7 +153,7 @@ async function makeNext(capture: MadeCapture): Promise<void> {
 }
 
 /** Few levels, small prices, long numbers, a mark price without funding, and an end without a word. */
-async function makeThin(capture: MadeCapture): Promise<void> {
+export async function makeThin(capture: MadeCapture): Promise<void> {
   capture.connect()
   capture.wait(MS)
   capture.depth(105n, [], [['0.013', '123456789012.345']], 95n)
@@ -183,7 +183,7 @@ async function makeThin(capture: MadeCapture): Promise<void> {
 }
 
 /** A symbol of digits alone, two streams, and a window in which nothing but the clock was heard. */
-async function makeDigits(capture: MadeCapture): Promise<void> {
+export async function makeDigits(capture: MadeCapture): Promise<void> {
   capture.connect()
   joinBook(capture, 5000n, {
     bids: [['7', '1']],

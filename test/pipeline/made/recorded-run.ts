@@ -40,7 +40,7 @@ const ANSWER_AFTER_EVENTS = 40
 type Without<T> = T extends unknown ? Omit<T, 'received'> : never
 
 /** The unpruned book, in the exchange's own spelling, for the snapshots that the recording does not hold. */
-class RecordedBook {
+export class RecordedBook {
   #sides = { b: new Map<string, string>(), a: new Map<string, string>() }
   #id = 0
 
