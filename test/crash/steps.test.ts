@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { Random } from '../sim/market/mod.ts'
 import { journalled } from './journalled.ts'
-import { assertUntouched, committed, live, liveTwice, RECOVERY } from './lives.ts'
+import { assertUntouched, committed, live, liveTwice, RECOVERY, recoverAll } from './lives.ts'
 import { type Case, crashSeed, type Place, World } from './world.ts'
 
 const RATE = 2000
@@ -69,14 +69,13 @@ describe('killed at each step between the socket and the bucket', () => {
     const onDisk = await journalled(place.spool)
     for (const step of [...RECORD_STEPS, ...SHIP_STEPS]) {
       const before = await committed(place)
-      assert.ok(await live(place, { ...RECOVERY, step, occurrence: 1 }), `${step} was reached`)
+      const { killed } = await live([place], { ...RECOVERY, step, occurrence: 1 })
+      assert.ok(killed, `${step} was reached`)
       await assertUntouched(place, before)
     }
     const before = await committed(place)
     t.diagnostic(`${before.size} windows were committed on the way`)
-    assert.equal(await live(place, RECOVERY), false)
-    await assertUntouched(place, before)
-    await place.assertEmptied()
+    await recoverAll([place])
     cases.push({ place, journalled: onDisk })
   })
 

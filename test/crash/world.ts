@@ -22,9 +22,10 @@ export function crashSeed(): number {
   return given === undefined ? Date.now() % 1_000_000_000 : Number(given)
 }
 
-/** How many crash points are tried where there are more of them, from CRASH_POINTS. */
+/** How many crash points are tried where there are more of them, from CRASH_POINTS: a number, or `all`. */
 export function crashPoints(byDefault: number): number {
   const given = process.env['CRASH_POINTS']
+  if (given === 'all') return Number.POSITIVE_INFINITY
   return given === undefined ? byDefault : Number(given)
 }
 
@@ -33,6 +34,8 @@ export class World {
   readonly sim: Sim
   /** All that were started here. */
   readonly captures = new Set<CaptureProcess>()
+  /** Calls of the oracle so far, of which several may run at once. */
+  #judged = 0
 
   static async start(seed: number, rate: number): Promise<World> {
     const dir = await mkdtemp(join(tmpdir(), 'l2cap-crash-'))
@@ -68,11 +71,11 @@ export class World {
    * A spool as a process leaves it that is killed while its bucket is closed: the segments of one run, of which
    * most are sealed and the last one is open.
    */
-  async makeSpool(place: Place): Promise<void> {
+  async makeSpool(place: Place, windowsMin = WINDOWS_MIN): Promise<void> {
     await mkdir(place.dir, { recursive: true })
     await writeFile(place.bucket, 'closed')
     const capture = this.capture(place, 1)
-    await capture.until('windows', ({ spool }) => spool.windowsWaiting > WINDOWS_MIN)
+    await capture.until('windows', ({ spool }) => spool.windowsWaiting > windowsMin)
     await capture.kill()
     await rm(place.bucket)
   }
@@ -80,7 +83,9 @@ export class World {
   /** Has the oracle judge buckets against all that was emitted until now. Throws where it finds fault. */
   async judge(cases: readonly Case[], options: JudgeOptions = {}): Promise<Summary[]> {
     const buckets = cases.map(({ place, journalled }) => ({ path: place.bucket, journalled }))
-    return await judgeBuckets(this.sim, SYMBOL, join(this.dir, 'truth.json'), buckets, options)
+    this.#judged += 1
+    const truth = join(this.dir, `truth-${this.#judged}.json`)
+    return await judgeBuckets(this.sim, SYMBOL, truth, buckets, options)
   }
 
   async stop(): Promise<void> {
