@@ -41,6 +41,8 @@ export type RunEvent =
     }
   /** Windows cannot be shipped and wait in the spool, or can again (`reason` null). */
   | { readonly event: 'shipping'; readonly symbol: string; readonly reason: string | null }
+  /** The check of the bucket at a start failed, or has passed after all (`reason` null); windows may be shipped anyway. */
+  | { readonly event: 'check'; readonly symbol: string; readonly reason: string | null }
   | {
       readonly event: 'ended'
       readonly symbol: string
@@ -53,7 +55,7 @@ export type RunEvent =
       /** What waits in the spool for the next start, where the process could tell. */
       readonly unshippedBytes?: number
     }
-  | { readonly event: 'stopping'; readonly why: string }
+  | { readonly event: 'stopping'; readonly why: string; readonly again: boolean }
   | ({ readonly event: 'status' } & SymbolStatus)
   /** A line of a capture's own log. */
   | {
@@ -118,6 +120,8 @@ export function eventsBetween(before: CaptureStatus | undefined, now: CaptureSta
   const waited = before?.ship.state === 'waiting'
   const waits = ship.state === 'waiting'
   if (waits !== waited) events.push({ event: 'shipping', symbol, reason: waits ? ship.reason : null })
+  const fault = ship.check
+  if ((before?.ship.check ?? null) !== fault) events.push({ event: 'check', symbol, reason: fault })
   return events
 }
 

@@ -39,9 +39,10 @@ export class Fleet {
   /** The first call ends every symbol in order, the second at once, the third by force. */
   stop(why: string): void {
     this.#stops++
-    if (this.#stops === 1) this.#tell({ event: 'stopping', why })
+    if (this.#stops === 1) this.#tell({ event: 'stopping', why, again: false })
     if (this.#stops === 2) {
-      this.#tell({ event: 'stopping', why: 'told again: leaves at once, the next start ships what is left' })
+      const why = 'told again: leaves at once, the next start ships what is left'
+      this.#tell({ event: 'stopping', why, again: true })
       setTimeout(() => this.#kill(), LEAVE_MS).unref()
     }
     if (this.#stops > 2) return this.#kill()

@@ -24,10 +24,16 @@ export function lineOf(event: RunEvent, verbose: boolean): string | undefined {
       return event.reason === null
         ? `${event.symbol}  ships again`
         : `${event.symbol}  cannot ship, everything waits in the spool: ${event.reason}`
+    case 'check':
+      return event.reason === null
+        ? `${event.symbol}  the bucket may be written, read and listed`
+        : `${event.symbol}  the check of the bucket failed, the capture goes on: ${event.reason}`
     case 'ended':
       return endedText(event)
     case 'stopping':
-      return `stopping (${event.why}): closes the last window and ships it; once more Ctrl-C leaves at once`
+      return event.again
+        ? `stopping: ${event.why}`
+        : `stopping (${event.why}): closes the last window and ships it; once more Ctrl-C leaves at once`
     case 'log':
       return event.level === 'info' && !verbose
         ? undefined

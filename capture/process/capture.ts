@@ -134,6 +134,8 @@ export class Capture {
       random: Math.random,
       log,
       windowEveryMs: config.rotationSeconds * 1000,
+      // a directory of one machine is asked by few
+      spreadBy: storage.s3 === undefined ? undefined : `${exchange}/${symbol}`,
       // a directory was looked at by whoever named it, and shows people no object of ours
       check: storage.s3 === undefined ? undefined : () => checkBucket(this.#bucket),
       onCommitted: (seconds) => this.#commitSeconds.observe(seconds),

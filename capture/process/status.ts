@@ -41,6 +41,8 @@ export interface CaptureStatus {
     /** Since when. */
     readonly since: string
     readonly reason: string | null
+    /** What the check of the bucket found wrong, whether windows are shipped all the same or not. */
+    readonly check: string | null
     readonly lastCommit: string | null
   }
   /** The receive clock's distance to the exchange's; null before the first probe. */
@@ -100,7 +102,13 @@ export function statusOf(sources: StatusSources): CaptureStatus {
           ? null
           : formatTimeUs(Math.floor(usage.oldestMs * 1000)),
     },
-    ship: { state: ship.state, since: ship.since, reason: ship.reason, lastCommit: ship.lastCommit },
+    ship: {
+      state: ship.state,
+      since: ship.since,
+      reason: ship.reason,
+      check: ship.check,
+      lastCommit: ship.lastCommit,
+    },
     clock: { offsetMs },
     halts: sources.halts.map(({ reason, message, at }) => ({ reason, message, at })),
   }

@@ -1,7 +1,7 @@
 /** How long to wait before the next try, by what went wrong. Nothing is ever given up. */
 import { BucketError, type BucketErrorClass } from './bucket.ts'
 
-interface DelayRule {
+export interface DelayRule {
   readonly firstMs: number
   readonly delayMaxMs: number
 }
@@ -47,12 +47,17 @@ export function failureOf(error: unknown): Failure {
   }
 }
 
+/** How failures like this one are waited out. Delays grow over tries that have the same rule, by identity. */
+export function delayRuleOf(failure: Failure): DelayRule {
+  return failure.code === 'CredentialsMissing' ? LOOK_AGAIN : RULES[failure.class]
+}
+
 /**
  * Full jitter: evenly between 0 and the exponential bound, so that two hundred captures that lost one store
  * do not come back together. `attempt` counts from 1; `random` is in [0, 1). Milliseconds.
  */
 export function retryDelayMs(failure: Failure, attempt: number, random: number): number {
-  const rule = failure.code === 'CredentialsMissing' ? LOOK_AGAIN : RULES[failure.class]
+  const rule = delayRuleOf(failure)
   const boundMs = Math.min(rule.delayMaxMs, rule.firstMs * 2 ** Math.min(attempt - 1, 32))
   return Math.max(Math.floor(random * boundMs), Math.min(failure.retryAfterMs, RETRY_AFTER_MAX_MS))
 }

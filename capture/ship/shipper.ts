@@ -3,11 +3,12 @@
  * A window that cannot be shipped holds up those behind it: order is what hand-overs and readers rely on.
  */
 import { type Bucket, BucketError, type BucketErrorClass } from './bucket.ts'
+import { StartCheck } from './check.ts'
 import { type CommitHooks, commitWindow } from './commit.ts'
 import type { MarketKey } from './keys.ts'
 import { Pace } from './pace.ts'
 import { listQuarantined, shipQuarantined } from './quarantine.ts'
-import { type Failure, failureOf, retryDelayMs } from './retry.ts'
+import { type DelayRule, delayRuleOf, type Failure, failureOf, retryDelayMs } from './retry.ts'
 import type { Spool, SpoolWindow } from './spool.ts'
 import { formatTimeUs } from './time.ts'
 
@@ -38,7 +39,9 @@ export interface ShipperOptions {
   readonly hooks?: Pick<CommitHooks, 'onStep'>
   /** A window comes this often: a backlog is shipped at least twice as fast. */
   readonly windowEveryMs?: number
-  /** Run while nothing waits, until it has passed once; it throws what is wrong with the bucket. */
+  /** What tells this capture from those that share its store: fresh windows of all do not go at one instant. */
+  readonly spreadBy?: string | undefined
+  /** Begun while nothing waits, until it has passed once; it throws what is wrong with the bucket. */
   readonly check?: (() => Promise<void>) | undefined
   /** How long a commit took, from its first request to the proof of its manifest. */
   readonly onCommitted?: (seconds: number) => void
@@ -52,11 +55,16 @@ export interface ShipperOptions {
 /** Codes of a commit that met damaged sealed files. */
 const SEALED_DAMAGED: readonly string[] = ['local_altered', 'local_missing', 'local_manifest']
 
-/** For `/status`. `waiting` lasts from the first failure to the next success, through all tries between. */
+/**
+ * For `/status`. `waiting` lasts from the first failure to the next success, through all tries between. A check that
+ * failed is told besides: it may be about a right that shipping itself does without.
+ */
 export interface ShipState {
   readonly state: 'idle' | 'shipping' | 'waiting'
   /** Why it waits, `<code>: <message>`; null otherwise. */
   readonly reason: string | null
+  /** What the last check of the bucket found wrong, `<code>: <message>`; null where nothing is known. */
+  readonly check: string | null
   /** Since when the state holds, RFC 3339. */
   readonly since: string
   /** When a window was last committed by this process; null before the first. */
@@ -103,13 +111,11 @@ export class Shipper {
   #wake: (() => void) | undefined
   /** A wait that a new window must not cut short. */
   #backingOff = false
-  #isChecked: boolean
-  #checks = 0
-  #checkAtMs = 0
-  /** Why the last check failed; it is told again after each window that was shipped all the same. */
-  #checkFault: string | null = null
+  readonly #check: StartCheck | undefined
+  /** Whether nothing waited the last time: the next window is a fresh one, and comes to all captures at once. */
+  #isFresh = false
   #attempt = 0
-  #failedClass: Failure['class'] | undefined
+  #failedRule: DelayRule | undefined
   /** The window that was sealed anew last: if that did not help, the next time comes after a delay. */
   #remade = ''
   readonly #idleWaiters = new Set<() => void>()
@@ -117,11 +123,13 @@ export class Shipper {
   constructor(options: ShipperOptions) {
     this.#options = options
     this.#failures = { transient: 0, clock: 0, credential: 0, configuration: 0, integrity: 0 }
-    this.#pace = new Pace(options.windowEveryMs ?? WINDOW_EVERY_MS, options.random)
-    this.#isChecked = options.check === undefined
+    const { windowEveryMs = WINDOW_EVERY_MS, random, spreadBy } = options
+    this.#pace = new Pace({ windowEveryMs, random, spreadBy })
+    this.#check = this.#makeCheck(options)
     this.#state = {
       state: 'idle',
       reason: null,
+      check: null,
       since: this.#now(),
       lastCommit: null,
       waitingWindows: 0,
@@ -148,9 +156,9 @@ export class Shipper {
   }
 
   /**
-   * Resolves when no sealed window waits and nothing in quarantine, or after `withinMs` (for ever if absent). A running retry delay is
-   * cut short and delays grow anew, so that a short deadline still sees tries. Starts the loop if need be; it
-   * goes on after the deadline. After `stop` it only tells what is left.
+   * Resolves when no sealed window waits and nothing in quarantine, or after `withinMs` (for ever if absent). A running
+   * delay is cut short and delays grow anew, so that a short deadline still sees tries; no window waits for its
+   * offset. Starts the loop if need be; it goes on after the deadline. After `stop` it only tells what is left.
    */
   async drain(withinMs?: number): Promise<DrainResult> {
     const { spool, timers } = this.#options
@@ -174,9 +182,13 @@ export class Shipper {
     return { drained, unshippedBytes: (await spool.usage()).unshippedBytes }
   }
 
-  /** Ends the loop after the bucket operation in flight. What was not committed stays for the next start. */
+  /**
+   * Ends the loop after the commit's operation in flight; a check in flight is left to itself. What was not committed
+   * stays for the next start.
+   */
   async stop(): Promise<void> {
     this.#stopping = true
+    this.#check?.abandon()
     this.#wakeUp()
     await this.#loop
     for (const resolve of this.#idleWaiters) resolve()
@@ -203,10 +215,17 @@ export class Shipper {
     if (oldest === undefined) {
       if (await this.#shipQuarantine()) return
       this.#pace.caughtUp()
-      this.#succeeded(this.#checkFault === null ? 'idle' : 'waiting', 0, this.#checkFault)
+      this.#isFresh = true
+      this.#succeeded('idle', 0)
       for (const resolve of this.#idleWaiters) resolve()
-      await this.#sleep(await this.#check())
+      await this.#sleep(this.#stopping ? undefined : this.#check?.begin())
       return
+    }
+    if (this.#isFresh) {
+      this.#isFresh = false
+      // whoever drains waits for this very window
+      const offsetMs = this.#idleWaiters.size > 0 ? 0 : this.#pace.offsetMs
+      if (offsetMs > 0) return await this.#backOff(offsetMs)
     }
     if (this.#state.state === 'waiting') this.#setState({ waitingWindows: waiting.length })
     else this.#enter('shipping', null, waiting.length)
@@ -226,35 +245,14 @@ export class Shipper {
     if (restMs > 0) await this.#backOff(restMs)
   }
 
-  /**
-   * Runs the check that is due. Returns when the next one is, in milliseconds; undefined once it has passed. Nothing
-   * waits for it: what fails it may still take windows.
-   */
-  async #check(): Promise<number | undefined> {
-    const { check, timers, log, random } = this.#options
-    if (this.#isChecked || check === undefined || this.#stopping) return undefined
-    const waitMs = this.#checkAtMs - timers.nowMs()
-    if (waitMs > 0) return waitMs
-    try {
-      await check()
-      this.#isChecked = true
-      this.#checkFault = null
-      this.#enter('idle', null, 0)
-      log.info({}, 'the bucket may be written, read and listed')
-      return undefined
-    } catch (error) {
-      const failure = failureOf(error)
-      const { code, message, class: errorClass } = failure
-      const delayMs = retryDelayMs(failure, ++this.#checks, random())
-      this.#checkAtMs = timers.nowMs() + delayMs
-      log.warn(
-        { code, class: errorClass, check: this.#checks, delayMs },
-        `the check of the bucket failed: ${message}`,
-      )
-      this.#checkFault = `${code}: ${message}`
-      this.#enter('waiting', this.#checkFault, 0)
-      return delayMs
+  #makeCheck({ check, timers, random, log }: ShipperOptions): StartCheck | undefined {
+    if (check === undefined) return undefined
+    const onResult = (fault: string | null) => {
+      this.#setState({ check: fault })
+      // the loop looks when the next try is due
+      this.notify()
     }
+    return new StartCheck({ check, timers, random, log, onResult })
   }
 
   /** After all windows: what is in quarantine is evidence for people, nobody waits for it. False where none is. */
@@ -291,8 +289,9 @@ export class Shipper {
   async #waitAfter(failure: Failure): Promise<void> {
     const { log, random, spool } = this.#options
     // Delays grow with tries that fail alike; another kind of failure begins its own.
-    this.#attempt = failure.class === this.#failedClass ? this.#attempt + 1 : 1
-    this.#failedClass = failure.class
+    const rule = delayRuleOf(failure)
+    this.#attempt = rule === this.#failedRule ? this.#attempt + 1 : 1
+    this.#failedRule = rule
     this.#counts.failures += 1
     this.#failures[failure.class] += 1
     this.#pace.failed()
@@ -328,10 +327,10 @@ export class Shipper {
     }
   }
 
-  #succeeded(state: ShipState['state'], waitingWindows: number, reason: string | null = null): void {
+  #succeeded(state: ShipState['state'], waitingWindows: number): void {
     this.#attempt = 0
-    this.#failedClass = undefined
-    this.#enter(state, reason, waitingWindows)
+    this.#failedRule = undefined
+    this.#enter(state, null, waitingWindows)
   }
 
   #enter(state: ShipState['state'], reason: string | null, waitingWindows: number): void {

@@ -71,6 +71,8 @@ describe('a bucket at the command line', needsServer, () => {
     const { server, args, env, place } = await world(t)
     await server.stop()
     const run = new L2cap(t, args, [], CLI, env)
+    await run.until('it says so before a window is due', () => run.events('check').length > 0)
+    assert.match(run.events('check')[0]?.reason ?? '', /^ConnectionFailed: .*nothing listens/)
     await run.until('it says that it cannot ship', () => run.events('shipping').length > 0)
     assert.match(
       run.events('shipping')[0]?.reason ?? '',

@@ -6,13 +6,17 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { CaptureStatus } from '../../capture/process/status.ts'
+import { EvilStore } from '../s3/evil/store.ts'
 import { s3Problem, startS3 } from '../s3/server.ts'
 import { startSim } from '../sim/mod.ts'
+import { CaptureProcess } from '../support/capture.ts'
 import { withDirectory } from '../support/run.ts'
 
 const MAIN = fileURLToPath(new URL('../../capture/main.ts', import.meta.url))
 const DEADLINE_MS = 60_000
 const LOOK_EVERY_MS = 50
+/** A request that nobody answers ends after 30 s; one that is waited for would show. */
+const END_MS_MAX = 20_000
 const problem = s3Problem('versitygw')
 
 async function freePort(): Promise<number> {
@@ -73,8 +77,12 @@ test(
         }
       }
 
-      const waiting = await until('windows wait', ({ spool }) => spool.windowsWaiting >= 2)
-      assert.equal(waiting.ship.state, 'waiting')
+      const early = await until('the check of the bucket says so', ({ ship }) => ship.check !== null)
+      assert.match(early.ship.check ?? '', /^CredentialsMissing: /)
+      const waiting = await until(
+        'windows wait',
+        ({ ship, spool }) => ship.state === 'waiting' && spool.windowsWaiting >= 2,
+      )
       assert.match(
         waiting.ship.reason ?? '',
         /^CredentialsMissing: .*create the Secret with the keys AWS_ACCESS_KEY_ID/,
@@ -91,10 +99,43 @@ test(
       await writeFile(join(credentialsDir, 'AWS_SECRET_ACCESS_KEY'), `${server.secretKey}\n`)
       await until(
         'all is shipped',
-        ({ ship, spool }) => ship.lastCommit !== null && spool.windowsWaiting === 0,
+        ({ ship, spool }) => ship.lastCommit !== null && ship.check === null && spool.windowsWaiting === 0,
       )
       child.kill('SIGTERM')
       assert.equal(await ended, 0, output)
       for (const secret of [server.secretKey, server.accessKey]) assert.ok(!output.includes(secret))
+    }),
+)
+
+test(
+  'a store that hangs in the check keeps neither the window nor the end of a capture waiting',
+  {
+    timeout: 2 * DEADLINE_MS,
+  },
+  (t) =>
+    withDirectory(async (dir) => {
+      const store = await EvilStore.start()
+      t.after(() => store.stop())
+      store.inject('hang_reply', { keys: /probe\// })
+      const sim = await startSim({ seed: 5, symbols: ['BTCUSDT'] })
+      t.after(() => sim.stop())
+      const credentialsDir = join(dir, 'secret')
+      await mkdir(credentialsDir)
+      await writeFile(join(credentialsDir, 'AWS_ACCESS_KEY_ID'), store.accessKey)
+      await writeFile(join(credentialsDir, 'AWS_SECRET_ACCESS_KEY'), store.secretKey)
+      const { bucket, endpoint } = store
+      const capture = new CaptureProcess({
+        ...{ dir, symbol: 'BTCUSDT', endpoints: sim.endpoints, rotationSeconds: 3600 },
+        storage: { s3: { bucket, prefix: 'cap', endpoint, credentialsDir } },
+      })
+      t.after(() => capture.kill())
+      await capture.until('the book is live', ({ state }) => state === 'live', DEADLINE_MS)
+      await capture.until('the check hangs', () => store.fired.has('hang_reply'), DEADLINE_MS)
+      const startedMs = performance.now()
+      await capture.drain()
+      const tookMs = performance.now() - startedMs
+      assert.ok(tookMs < END_MS_MAX, `the end took ${tookMs.toFixed(0)} ms`)
+      assert.equal(store.objects.keys.filter((key) => /manifest\/.*\.json$/.test(key)).length, 1)
+      assert.deepEqual(store.complaints, [])
     }),
 )

@@ -23,7 +23,7 @@ function status(world: KeeperWorld, ending = false) {
     usage: { bytes: 9, windows: 3, unshippedBytes: 8, quarantinedBytes: 7, oldestMs: 1_795_608_297_123.4 },
     ship: {
       ...{ state: 'waiting' as const, reason: 'no_space: full', since: '2026-11-22T12:01:00.000000Z' },
-      ...{ lastCommit: null, waitingWindows: 2 },
+      ...{ check: null, lastCommit: null, waitingWindows: 2 },
     },
     halts: [{ reason: 'CrossedBook', message: 'why', run: 'r', at: '2026-11-22T12:00:00.000000Z' }],
   })
@@ -53,7 +53,7 @@ describe('status', () => {
       })
       assert.deepEqual(now.ship, {
         ...{ state: 'waiting', since: '2026-11-22T12:01:00.000000Z' },
-        ...{ reason: 'no_space: full', lastCommit: null },
+        ...{ reason: 'no_space: full', check: null, lastCommit: null },
       })
       assert.deepEqual(now.halts, [
         { reason: 'CrossedBook', message: 'why', at: '2026-11-22T12:00:00.000000Z' },

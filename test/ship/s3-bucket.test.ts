@@ -147,6 +147,7 @@ test('list: a store that repeats itself, mixes the order, or sends foreign keys 
     [page(['l2/a'], 'again'), 'ListUnsorted'],
     [page(['l2/b', 'l2/a']), 'ListUnsorted'],
     [page([], 'more'), 'NotS3'],
+    [page(['l2/a'], 'next').replace(/<NextContinuationToken>.*Token>/, ''), 'NotS3'],
     [page(['other/a']), 'NotS3'],
     ['<html><body>sign in</body></html>', 'NotS3'],
     ['', 'NotS3'],

@@ -53,7 +53,7 @@ const REPLIES: readonly (readonly [number, string | undefined, Expected])[] = [
   [400, 'InvalidBucketName', ['configuration', 'InvalidBucketName', /no name of a bucket/]],
   [301, 'PermanentRedirect', ['configuration', 'WrongRegion', /in another region/]],
   [307, 'TemporaryRedirect', ['configuration', 'WrongRegion', /in another region/]],
-  [400, 'AuthorizationHeaderMalformed', ['configuration', 'WrongRegion', /in another region/]],
+  [400, 'AuthorizationHeaderMalformed', ['credential', 'AuthorizationHeaderMalformed', /swapped/]],
   [501, 'NotImplemented', ['configuration', 'NotImplemented', /does not support/]],
   [400, 'EntityTooLarge', ['configuration', 'EntityTooLarge', /shorten rotationSeconds/]],
   [409, 'ExistingObjectIsDirectory', ['configuration', 'ExistingObjectIsDirectory', /another prefix/]],

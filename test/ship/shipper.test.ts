@@ -1,58 +1,14 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import fc from 'fast-check'
 import { BucketError, type BucketErrorClass } from '../../capture/ship/bucket.ts'
 import { keyOfManifest } from '../../capture/ship/manifest.ts'
-import { Pace } from '../../capture/ship/pace.ts'
 import { failureOf, retryDelayMs } from '../../capture/ship/retry.ts'
-import { Shipper, type ShipperOptions, type ShipState } from '../../capture/ship/shipper.ts'
-import type { Spool } from '../../capture/ship/spool.ts'
 import { openSpool } from '../../capture/ship/spool.ts'
-import { HandTimers } from '../support/hand-timers.ts'
 import { EvilBucket, recordWindow, spoolWith, temporary } from './fixture.ts'
-
-const STREAMS = ['books20', 'coverage']
-const DEADLINE_MS = 10_000
-/** A promise that never settles must fail its test, not hang the run. */
-const IN_TIME = { timeout: 2 * DEADLINE_MS }
-
-/** A shipper over a spool, with every state that it told; ends with the test. */
-function shipperOf(
-  context: TestContext,
-  spool: Spool,
-  bucket: EvilBucket,
-  more: Partial<Pick<ShipperOptions, 'random' | 'check'>> = {},
-) {
-  const timers = new HandTimers()
-  const states: ShipState[] = []
-  const logged: string[] = []
-  const log = {
-    info: (_fields: object, message: string) => void logged.push(message),
-    warn: (_fields: object, message: string) => void logged.push(message),
-  }
-  const shipper = new Shipper({
-    bucket,
-    spool,
-    timers,
-    random: () => 1 - 2 ** -53,
-    log,
-    onState: (state) => states.push(state),
-    ...more,
-  })
-  context.after(() => shipper.stop())
-  return { shipper, timers, states, logged }
-}
-
-/** Waits until the condition holds; the file system is real, so it takes its time. */
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + DEADLINE_MS
-  while (!condition()) {
-    assert.ok(performance.now() < deadline, `waited in vain: ${what}`)
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
+import { IN_TIME, STREAMS, shipperOf, until } from './shipper-fixture.ts'
 
 test(
   'shipper: windows go oldest first, each whole before the next, and leave nothing behind',
@@ -79,6 +35,7 @@ test(
     assert.deepEqual(shipper.state, {
       state: 'idle',
       reason: null,
+      check: null,
       since: '2026-11-22T12:00:00.000000Z',
       lastCommit: '2026-11-22T12:00:00.000000Z',
       waitingWindows: 0,
@@ -124,6 +81,7 @@ test(
         {
           state: 'waiting',
           reason: 'unavailable: get man',
+          check: null,
           since: '2026-11-22T12:00:00.000000Z',
           lastCommit: null,
           waitingWindows: 2,
@@ -148,87 +106,6 @@ test(
       [shipper.counts.attempts, shipper.counts.failures, shipper.counts.failuresByClass.transient],
       [6, 4, 4],
     )
-  },
-)
-
-test(
-  'shipper: the backlog of an outage goes oldest first with rests that shrink; fresh windows cut none short',
-  IN_TIME,
-  async (context) => {
-    const { spool, windows } = await spoolWith(await temporary(context), 6)
-    const bucket = new EvilBucket()
-    bucket.fault = () => 'throw'
-    const { shipper, timers } = shipperOf(context, spool, bucket)
-    shipper.start()
-    await until('it waits', () => timers.pending === 1)
-    bucket.fault = () => 'none'
-    timers.next()
-    for (let committed = 1; committed < 7; committed++) {
-      await until(
-        `a rest after ${committed}`,
-        () => shipper.counts.committed === committed && timers.pending === 1,
-      )
-      if (committed === 2) {
-        windows.push(await recordWindow(spool, { window: 6, streams: STREAMS }))
-        shipper.notify()
-        assert.equal(timers.pending, 1, 'it rests on')
-      }
-      timers.next()
-    }
-    await until('all are committed', () => shipper.state.state === 'idle')
-    // 250 ms × 8, 4, 2, 1, 1, 1 × 1.5
-    assert.deepEqual(
-      timers.delays.map((delayMs) => Math.round(delayMs)),
-      [499, 3000, 1500, 750, 375, 375, 375],
-    )
-    assert.deepEqual(
-      bucket.calls.filter((call) => call.startsWith('put manifest')),
-      windows.map(({ manifest }) => `put ${keyOfManifest(manifest)}`),
-    )
-
-    windows.push(await recordWindow(spool, { window: 7, streams: STREAMS }))
-    windows.push(await recordWindow(spool, { window: 8, streams: STREAMS }))
-    shipper.notify()
-    await until('no rest once it had caught up', () => shipper.counts.committed === 9)
-  },
-)
-
-test(
-  'shipper: without a window the bucket is checked until that succeeds once; windows do not wait for it',
-  IN_TIME,
-  async (context) => {
-    const { spool } = await spoolWith(await temporary(context), 1)
-    const bucket = new EvilBucket()
-    let checks = 0
-    let isRight = false
-    const check = async () => {
-      checks++
-      if (!isRight) throw new BucketError('AccessDenied', 'credential', 'listing is not allowed')
-    }
-    const { shipper, timers } = shipperOf(context, spool, bucket, { check })
-    shipper.start()
-    await until('the window is shipped, then the check fails', () => shipper.state.state === 'waiting')
-    assert.deepEqual([shipper.counts.committed, checks, timers.pending], [1, 1, 1])
-    assert.deepEqual(
-      [shipper.state.reason, shipper.state.waitingWindows, shipper.counts.failures],
-      ['AccessDenied: listing is not allowed', 0, 0],
-    )
-    await recordWindow(spool, { window: 1, streams: STREAMS })
-    shipper.notify()
-    await until('the next window goes meanwhile', () => shipper.counts.committed === 2)
-    await until('what is left of the wait', () => timers.pending === 1)
-    assert.deepEqual(
-      [checks, shipper.state.reason],
-      [1, 'AccessDenied: listing is not allowed'],
-      'told again',
-    )
-    isRight = true
-    timers.next()
-    await until('it is right', () => checks === 2 && shipper.state.state === 'idle')
-    await recordWindow(spool, { window: 2, streams: STREAMS })
-    shipper.notify()
-    await until('another window', () => shipper.counts.committed === 3 && shipper.state.state === 'idle')
-    assert.deepEqual([checks, shipper.state.reason], [2, null], 'never again')
   },
 )
 
@@ -330,6 +207,31 @@ test(
 )
 
 test(
+  'shipper: a Secret that was missing for long does not make the first refusal of a key wait for long',
+  IN_TIME,
+  async (context) => {
+    const { spool } = await spoolWith(await temporary(context), 1)
+    const bucket = new EvilBucket()
+    let code = 'CredentialsMissing'
+    bucket.get = async () => {
+      throw new BucketError(code, 'credential', 'made by the test')
+    }
+    const { shipper, timers } = shipperOf(context, spool, bucket)
+    shipper.start()
+    for (let tries = 0; tries < 10; tries++) {
+      await until('it waits', () => timers.pending === 1)
+      if (tries === 9) code = 'InvalidAccessKeyId'
+      timers.next()
+    }
+    await until('it waits', () => timers.pending === 1)
+    assert.deepEqual(timers.delays.slice(-2), [4999, 4999], 'the longest of a look, the first of a refusal')
+    timers.next()
+    await until('it waits', () => timers.pending === 1)
+    assert.equal(timers.delays.at(-1), 9999)
+  },
+)
+
+test(
   'drain: cuts a long delay short, and after its deadline tells the bytes that are left',
   IN_TIME,
   async (context) => {
@@ -392,32 +294,6 @@ test('retry: a Secret that is missing is looked for again within five seconds, f
       fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
       (attempt, random) => {
         assert.ok(retryDelayMs(failure, attempt, random) <= 5000)
-      },
-    ),
-  )
-})
-
-test('pace: commit and rest together leave half of the time to catch up, for any times and any luck', () => {
-  const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
-  const took = fc.double({ min: 0, max: 600_000, noNaN: true })
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 1000, max: 3_600_000 }),
-      random,
-      fc.array(took, { maxLength: 20 }),
-      (everyMs, luck, times) => {
-        const pace = new Pace(everyMs, () => luck)
-        assert.equal(pace.restMs(1000), 0, 'nothing failed')
-        pace.failed()
-        for (const tookMs of times) {
-          const restMs = pace.restMs(tookMs)
-          assert.ok(
-            restMs >= 0 && (restMs === 0 || tookMs + restMs <= everyMs / 2 + 1e-6),
-            `${tookMs} + ${restMs}`,
-          )
-        }
-        pace.hurry()
-        assert.equal(pace.restMs(1000), 0)
       },
     ),
   )

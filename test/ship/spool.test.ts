@@ -128,6 +128,22 @@ test('spool: usage counts what a loss would cost: sealed files, or else the segm
   assert.equal(usage.bytes, sealedBytes + 1000 + 'journal of window 0'.length + 10)
 })
 
+test('spool: who asks while usage is counted gets the same count; the next one sees what has changed', async (context) => {
+  const { spool, windows } = await spoolWith(await temporary(context), 2)
+  const [first] = windows
+  assert.ok(first !== undefined)
+  const counting = spool.usage()
+  assert.equal(spool.usage(), counting)
+  const before = await counting
+  assert.equal(await spool.bytes(), before.bytes)
+  await spool.dropWindow(first.name)
+  const after = await spool.usage()
+  assert.equal(after.windows, 1)
+  assert.ok(after.bytes < before.bytes && after.unshippedBytes < before.unshippedBytes)
+  await fs.writeFile(path.join(spool.sealedPath(windows[1]?.name ?? ''), 'more.parquet'), 'x'.repeat(100))
+  assert.equal((await spool.usage()).unshippedBytes, after.unshippedBytes + 100)
+})
+
 test('spool: a name that is no window never becomes a path', async (context) => {
   const spool = await openSpool(await temporary(context))
   for (const name of ['..', '../x', `${RUN}-1`, '']) {
