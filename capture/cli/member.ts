@@ -31,6 +31,8 @@ export class Member {
   #status: CaptureStatus | undefined
   /** Of the process before, while none runs. */
   #lastStatus: CaptureStatus | undefined
+  /** What the last process said to have left unshipped, bytes; undefined while one runs, or where none said so. */
+  #leftBytes: number | undefined
   /** Rows of the processes before this one. */
   #pastRows: Readonly<Record<string, number>> = {}
   readonly #gaps: Gaps
@@ -87,13 +89,14 @@ export class Member {
       gaps: this.#gaps.count,
       restarts: Math.max(0, this.#attempts - 1),
       windows: this.#windows,
-      windowsWaiting: status?.spool.windowsWaiting ?? 0,
-      unshippedBytes: status?.spool.unshippedBytes ?? 0,
+      windowsWaiting: this.#leftBytes === 0 ? 0 : (last?.spool.windowsWaiting ?? 0),
+      unshippedBytes: this.#leftBytes ?? last?.spool.unshippedBytes ?? 0,
       ship: status?.ship.state ?? '',
     }
   }
 
   #spawn(): void {
+    this.#leftBytes = undefined
     this.#attempts++
     this.#startedMs = Date.now()
     this.#state = 'starting'
@@ -152,6 +155,7 @@ export class Member {
     // whatever was asked of it: a process that is gone covers nothing
     if (verdict.next !== 'ended') this.#tellAll(this.#gaps.processEnded(this.#status))
     this.#lastStatus = this.#status ?? this.#lastStatus
+    this.#leftBytes = report?.unshippedBytes
     this.#status = undefined
     this.#upSinceMs = undefined
     this.#sealedRows.clear()

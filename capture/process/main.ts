@@ -12,6 +12,8 @@ import { makeLog } from './log.ts'
 import { toldNews } from './news.ts'
 
 const STATUS_EVERY_MS = 500
+/** A status that takes long to make, since the spool is full of windows, is told less often: by so much. */
+const STATUS_RESTS = 20
 /** How long a process whose parent is gone goes on shipping; the next start ships the rest. */
 const ORPHAN_DRAINS_MS = 30_000
 
@@ -92,12 +94,18 @@ async function startOn(config: ProcessConfig, log: Logger): Promise<Capture | nu
 
 /** A parent process that started us with a channel gets the status as it goes, and each gap. */
 function tellParent(capture: Capture, config: ProcessConfig): void {
-  const tell = () =>
-    void capture.status().then(
-      (status) => process.connected && process.send?.(status),
-      () => undefined, // the spool changed under the count; the next one comes in half a second
-    )
-  setInterval(tell, STATUS_EVERY_MS).unref()
+  const tell = async () => {
+    const startedMs = performance.now()
+    try {
+      const status = await capture.status()
+      if (process.connected) process.send?.(status)
+    } catch {
+      // the spool changed under the count; the next one comes soon
+    }
+    const tookMs = performance.now() - startedMs
+    setTimeout(tell, Math.max(STATUS_EVERY_MS, tookMs * STATUS_RESTS)).unref()
+  }
+  setTimeout(tell, STATUS_EVERY_MS).unref()
   // at once, and each one: of two gaps between two looks at the status the second would hide the first
   capture.onCoverage((news) => {
     if (process.connected) process.send?.(toldNews(news, config.bookLevels))

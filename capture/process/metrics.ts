@@ -7,37 +7,11 @@ import type { ProcessConfig } from '../../api/config.ts'
 import { END_REASONS, type EndedBy, HALT_EXIT_CODES, type HaltReason } from '../../api/reasons.ts'
 import { levelsProven } from '../book/mod.ts'
 import { BOOK_STATES, type CounterName } from '../session/mod.ts'
-import {
-  BUCKET_ERROR_CLASSES,
-  type BucketCounts,
-  type ShipCounts,
-  type ShipState,
-  type SpoolUsage,
-} from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
-import type { Histogram } from './histogram.ts'
-import type { RunKeeper } from './keeper.ts'
+import { counter, gauge, histogram, type MetricSources } from './metrics-sources.ts'
+import { DISK, SHIP } from './metrics-storage.ts'
 import { by, type Metric, one, register } from './prom.ts'
-import { type Halts, UNASKED_ENDS } from './report.ts'
-import type { DiskRoom } from './room.ts'
-import { waitingWindows } from './status.ts'
-
-/** All that metrics are read from. `usage` is counted anew at each scrape. */
-export interface MetricSources {
-  readonly config: ProcessConfig
-  readonly keeper: RunKeeper
-  readonly room: DiskRoom
-  readonly usage: SpoolUsage
-  readonly ship: ShipState
-  readonly shipped: ShipCounts
-  /** What was asked of the bucket. */
-  readonly asked: BucketCounts
-  readonly commitSeconds: Histogram
-  readonly halts: Halts
-  /** Halts in a row of the processes before this one; 0 once this one has recovered. */
-  readonly haltsInARow: number
-  readonly nowMs: number
-}
+import { UNASKED_ENDS } from './report.ts'
 
 const HALTS = Object.keys(HALT_EXIT_CODES) as HaltReason[]
 const ENDED_BY: readonly EndedBy[] = [...END_REASONS, ...HALTS]
@@ -211,106 +185,6 @@ const STATE: readonly Metric<MetricSources>[] = [
   ),
 ]
 
-const DISK: readonly Metric<MetricSources>[] = [
-  counter('l2cap_journal_written_bytes_total', 'Bytes journalled.', ({ keeper }) =>
-    one(keeper.journalled.writtenBytes),
-  ),
-  counter('l2cap_journal_synced_bytes_total', 'Bytes journalled that survive a power loss.', ({ keeper }) =>
-    one(keeper.journalled.syncedBytes),
-  ),
-  gauge('l2cap_journal_queued_bytes', 'Bytes that wait for the disk.', ({ keeper }) =>
-    one(keeper.run?.queuedBytes ?? 0),
-  ),
-  gauge('l2cap_spool_bytes', 'Bytes of all files in the spool.', ({ usage }) => one(usage.bytes)),
-  gauge('l2cap_spool_cap_bytes', 'Bytes at which a capture pauses: 80 % of the size limit.', ({ room }) =>
-    one(room.capBytes),
-  ),
-  gauge(
-    'l2cap_spool_full_seconds',
-    'Until the spool or its file system is full, at the rate of the last minute.',
-    ({ room }) => one(room.secondsUntilFull),
-  ),
-  gauge('l2cap_unshipped_bytes', 'Bytes that only the spool holds.', ({ usage }) =>
-    one(usage.unshippedBytes),
-  ),
-  gauge('l2cap_quarantined_bytes', 'Bytes in quarantine that are not shipped.', ({ usage }) =>
-    one(usage.quarantinedBytes),
-  ),
-  gauge('l2cap_windows_waiting', 'Closed windows that are not committed.', ({ usage, keeper }) =>
-    one(waitingWindows(usage, keeper)),
-  ),
-  gauge(
-    'l2cap_oldest_waiting_seconds',
-    'Since the window that waits longest was last written to.',
-    ({ usage, keeper, nowMs }) =>
-      one(
-        usage.oldestMs === null || waitingWindows(usage, keeper) === 0
-          ? 0
-          : Math.max(0, nowMs - usage.oldestMs) / 1000,
-      ),
-  ),
-  counter(
-    'l2cap_windows_shipped_total',
-    'Windows whose manifest is in the bucket: committed by this process, or found there already.',
-    ({ shipped }) =>
-      by('outcome', [
-        ['committed', shipped.committed],
-        ['already', shipped.already],
-      ]),
-    ['outcome'],
-  ),
-  counter('l2cap_quarantine_shipped_total', 'Segments shipped to quarantine.', ({ shipped }) =>
-    one(shipped.quarantined),
-  ),
-]
-
-const SHIP: readonly Metric<MetricSources>[] = [
-  counter('l2cap_ship_attempts_total', 'Tries to ship a window, or a segment to quarantine.', ({ shipped }) =>
-    one(shipped.attempts),
-  ),
-  counter(
-    'l2cap_ship_failures_total',
-    'Tries to ship that failed, by what must be done about it.',
-    ({ shipped }) =>
-      by(
-        'class',
-        BUCKET_ERROR_CLASSES.map((each) => [each, shipped.failuresByClass[each]]),
-      ),
-    ['class'],
-  ),
-  gauge('l2cap_ship_waiting', '1 while shipping waits after a failure.', ({ ship }) =>
-    one(ship.state === 'waiting' ? 1 : 0),
-  ),
-  gauge(
-    'l2cap_ship_waiting_seconds',
-    'Since the first failure that no success has followed; 0 where there is none.',
-    ({ ship, nowMs }) =>
-      one(ship.state === 'waiting' ? Math.max(0, nowMs - Date.parse(ship.since)) / 1000 : 0),
-  ),
-  histogram(
-    'l2cap_commit_seconds',
-    'From the first request of a commit to the proof of its manifest.',
-    ({ commitSeconds }) => one(commitSeconds),
-  ),
-  counter(
-    'l2cap_bucket_requests_total',
-    'Requests to the bucket, by operation.',
-    ({ asked }) =>
-      by('operation', [
-        ['put', asked.puts],
-        ['get', asked.gets],
-        ['list', asked.lists],
-      ]),
-    ['operation'],
-  ),
-  counter('l2cap_bucket_put_bytes_total', 'Bytes that the bucket took.', ({ asked }) => one(asked.putBytes)),
-  counter(
-    'l2cap_bucket_got_bytes_total',
-    'Bytes that came back from the bucket, the most of them as proof.',
-    ({ asked }) => one(asked.gotBytes),
-  ),
-]
-
 const FEED: readonly Metric<MetricSources>[] = [
   gauge(
     'l2cap_weight_used',
@@ -379,34 +253,4 @@ export class Metrics {
     if (this.#sources === undefined) throw new Error('metrics are read before they were collected')
     return this.#sources
   }
-}
-
-type Read = Extract<Metric<MetricSources>, { type: 'counter' | 'gauge' }>['read']
-type ReadHistograms = Extract<Metric<MetricSources>, { type: 'histogram' }>['read']
-
-function counter(
-  name: string,
-  help: string,
-  read: Read,
-  labels: readonly string[] = [],
-): Metric<MetricSources> {
-  return { type: 'counter', name, help, read, labels }
-}
-
-function gauge(
-  name: string,
-  help: string,
-  read: Read,
-  labels: readonly string[] = [],
-): Metric<MetricSources> {
-  return { type: 'gauge', name, help, read, labels }
-}
-
-function histogram(
-  name: string,
-  help: string,
-  read: ReadHistograms,
-  labels: readonly string[] = [],
-): Metric<MetricSources> {
-  return { type: 'histogram', name, help, read, labels }
 }

@@ -14,15 +14,13 @@ import { type Bucket, BucketError, OBJECT_TOO_LARGE } from './bucket.ts'
 import { systemCode } from './durable.ts'
 import {
   keyOfManifest,
+  MANIFEST_BYTES_MAX,
   type Manifest,
   ManifestError,
   type ManifestObject,
   parseManifest,
 } from './manifest.ts'
 import { MANIFEST_FILE, type Spool } from './spool.ts'
-
-/** A manifest holds the coverage of one window: kilobytes, and a hundred times that in the worst of windows. */
-const MANIFEST_BYTES_MAX = 64 * 1024 * 1024
 
 /** Each is told after it was done, with the key it was done to. */
 export type CommitStep =

@@ -14,6 +14,7 @@ export {
   type BucketEntry,
   BucketError,
   type BucketErrorClass,
+  OBJECT_TOO_LARGE,
 } from './bucket.ts'
 export { checkBucket, PROBE_KEY } from './check.ts'
 export { type CommitHooks, type CommitStep, commitWindow } from './commit.ts'
@@ -30,6 +31,7 @@ export {
 export { LocalBucket, type LocalBucketOptions, type LocalPutStep } from './local.ts'
 export {
   keyOfManifest,
+  MANIFEST_BYTES_MAX,
   MANIFEST_FORMAT,
   type Manifest,
   type ManifestCoverage,

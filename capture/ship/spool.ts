@@ -111,6 +111,9 @@ export async function openSpool(directory: string): Promise<Spool> {
 export class Spool {
   readonly directory: string
   readonly paths: SpoolPaths
+  #counting: Promise<SpoolUsage> | undefined
+  /** Sizes of sealed windows as they were counted last, with the time at which each directory had changed. */
+  #sealedBefore = new Map<string, { readonly changedMs: number; readonly bytes: number }>()
 
   constructor(directory: string, paths: SpoolPaths) {
     this.directory = directory
@@ -249,24 +252,56 @@ export class Spool {
   }
 
   /** Bytes of all files below the spool. */
-  bytes(): Promise<number> {
-    return bytesBelow(this.directory)
+  async bytes(): Promise<number> {
+    return (await this.usage()).bytes
   }
 
-  /** Sizes for `/status` and reports. Files that go while it counts are counted as gone. */
-  async usage(): Promise<SpoolUsage> {
+  /**
+   * Sizes for `/status`, room and reports. Files that go while it counts are counted as gone. Whoever asks while it
+   * counts gets the same count: a backlog of thousands of windows must not cost a capture its time.
+   */
+  usage(): Promise<SpoolUsage> {
+    this.#counting ??= this.#count().finally(() => {
+      this.#counting = undefined
+    })
+    return this.#counting
+  }
+
+  async #count(): Promise<SpoolUsage> {
     const windows = await this.listWindows()
+    const sealed = await this.#sealedSizes()
+    const segments = await sizesIn(this.paths.journal)
     let unshippedBytes = 0
-    for (const { name, hasSealed } of windows) {
-      unshippedBytes += await bytesBelow(hasSealed ? this.sealedPath(name) : this.segmentPath(name))
+    let oldestMs: number | null = null
+    for (const window of windows) {
+      const { name, hasSealed } = window
+      const size = hasSealed ? sealed.get(name) : segments.get(path.basename(this.segmentPath(name)))
+      unshippedBytes += size ?? 0
+      // the first that is still there
+      oldestMs ??= await this.#writtenMs(window)
     }
-    return {
-      bytes: await this.bytes(),
-      windows: windows.length,
-      unshippedBytes,
-      quarantinedBytes: await bytesBelow(this.paths.quarantine),
-      oldestMs: windows[0] === undefined ? null : await this.#writtenMs(windows[0]),
+    let bytes = sumOf(sealed) + sumOf(segments)
+    const counted = [this.paths.sealed, this.paths.journal].map((folder) => path.basename(folder))
+    for (const name of await fs.readdir(this.directory)) {
+      if (!counted.includes(name)) bytes += await bytesBelow(path.join(this.directory, name))
     }
+    const quarantinedBytes = await bytesBelow(this.paths.quarantine)
+    return { bytes, windows: windows.length, unshippedBytes, quarantinedBytes, oldestMs }
+  }
+
+  /** Bytes of each sealed window, by name. Its files are looked at again only where its directory has changed. */
+  async #sealedSizes(): Promise<Map<string, number>> {
+    const before = this.#sealedBefore
+    this.#sealedBefore = new Map()
+    for (const name of await fs.readdir(this.paths.sealed)) {
+      const directory = path.join(this.paths.sealed, name)
+      const changedMs = await changedMsOf(directory)
+      if (changedMs === undefined) continue
+      const known = before.get(name)
+      const bytes = known?.changedMs === changedMs ? known.bytes : await bytesBelow(directory)
+      this.#sealedBefore.set(name, { changedMs, bytes })
+    }
+    return new Map([...this.#sealedBefore].map(([name, { bytes }]) => [name, bytes]))
   }
 }
 
@@ -307,6 +342,29 @@ async function assertComplete(directory: string, name: string, manifest: Manifes
     const missing = [...expected.keys()].join(', ')
     throw new SpoolError('window_incomplete', `${name} cannot be sealed: ${missing} missing`)
   }
+}
+
+/** When a file or directory last changed; undefined where there is none (any more). */
+async function changedMsOf(file: string): Promise<number | undefined> {
+  try {
+    return (await fs.lstat(file)).mtimeMs
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Bytes of each entry of a directory, by name. */
+async function sizesIn(directory: string): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>()
+  for (const name of await fs.readdir(directory)) {
+    sizes.set(name, await bytesBelow(path.join(directory, name)))
+  }
+  return sizes
+}
+
+function sumOf(sizes: ReadonlyMap<string, number>): number {
+  return [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0)
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -1,6 +1,12 @@
 /** From a manifest's object to an open reader: is it there, is it what was committed, can it be read. */
 import { createHash } from 'node:crypto'
-import type { Bucket, Manifest, ManifestObject } from '../ship/mod.ts'
+import {
+  type Bucket,
+  BucketError,
+  type Manifest,
+  type ManifestObject,
+  OBJECT_TOO_LARGE,
+} from '../ship/mod.ts'
 import { type Decoder, UnreadableError } from './decoder.ts'
 import type { Checked, Findings } from './report.ts'
 import { ObjectReader } from './rows.ts'
@@ -17,6 +23,20 @@ export interface Source {
   readonly signal?: AbortSignal | undefined
 }
 
+/** The object under a key, or that it has more than so many bytes: nobody's file may cost more memory than ours do. */
+export async function getWithin(
+  bucket: Bucket,
+  key: string,
+  bytesMax: number,
+): Promise<Buffer | 'too_large' | undefined> {
+  try {
+    return await bucket.get(key, bytesMax)
+  } catch (error) {
+    if (error instanceof BucketError && error.code === OBJECT_TOO_LARGE) return 'too_large'
+    throw error
+  }
+}
+
 /**
  * Opens an object under `key`, or notes why it cannot be. Throws the bucket's own errors: a store that does not
  * answer says nothing about its data.
@@ -29,7 +49,11 @@ export async function openObject(
   findings: Findings,
 ): Promise<ObjectReader | undefined> {
   signal?.throwIfAborted()
-  const body = await bucket.get(key)
+  const body = await getWithin(bucket, key, object.bytes)
+  if (body === 'too_large') {
+    findings.note('object_size', key, `it has more than the ${object.bytes} bytes that its manifest says`)
+    return undefined
+  }
   if (body === undefined) {
     findings.note('object_missing', key, 'its manifest names it, the bucket does not have it')
     return undefined

@@ -1,6 +1,7 @@
 /** Manifests of a bucket: read, proven, and held against the keys that they lie under. */
 import {
   type Bucket,
+  MANIFEST_BYTES_MAX,
   type Manifest,
   ManifestError,
   manifestKey,
@@ -8,6 +9,7 @@ import {
   parseObjectKey,
   parseTimeUs,
 } from '../ship/mod.ts'
+import { getWithin } from './fetch.ts'
 import type { Market } from './listing.ts'
 import type { Findings } from './report.ts'
 
@@ -18,7 +20,11 @@ export async function readManifest(
   key: string,
   findings: Findings,
 ): Promise<Manifest | undefined> {
-  const bytes = await bucket.get(key)
+  const bytes = await getWithin(bucket, key, MANIFEST_BYTES_MAX)
+  if (bytes === 'too_large') {
+    findings.note('manifest_unreadable', key, `it has more than ${MANIFEST_BYTES_MAX} bytes`)
+    return undefined
+  }
   if (bytes === undefined) {
     findings.note('manifest_missing', key, 'it was listed, and is gone')
     return undefined

@@ -2,8 +2,8 @@
  * One symbol: its windows day by day and run by run, then what only shows between runs. Keys are read in the order in
  * which they lie, with a state for each run: memory grows with runs, gaps and problems, not with windows.
  */
-import { type Manifest, ManifestError, parseManifest, parseTimeUs } from '../ship/mod.ts'
-import type { Source } from './fetch.ts'
+import { MANIFEST_BYTES_MAX, type Manifest, ManifestError, parseManifest, parseTimeUs } from '../ship/mod.ts'
+import { getWithin, type Source } from './fetch.ts'
 import { coverageOf } from './intervals.ts'
 import { expectedManifestKey, type ListedWindow, listManifests, listObjects, type Market } from './listing.ts'
 import { keysBeside, readManifest } from './manifests.ts'
@@ -170,8 +170,8 @@ function believed(manifest: Manifest): WindowOutcome {
 
 /** Reads a manifest again; undefined where it is not right, which was told at the first time. */
 async function parsed({ bucket }: Source, key: string): Promise<Manifest | undefined> {
-  const bytes = await bucket.get(key)
-  if (bytes === undefined) return undefined
+  const bytes = await getWithin(bucket, key, MANIFEST_BYTES_MAX)
+  if (bytes === undefined || bytes === 'too_large') return undefined
   try {
     return parseManifest(bytes)
   } catch (error) {

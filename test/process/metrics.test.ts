@@ -55,7 +55,7 @@ async function withMetrics(
       keeper: world.keeper,
       room,
       usage: await spool.usage(),
-      ship: { state: 'idle', reason: null, since: '', lastCommit: null, waitingWindows: 0 },
+      ship: { state: 'idle', reason: null, check: null, since: '', lastCommit: null, waitingWindows: 0 },
       shipped: {
         ...{ attempts: 6, committed: 3, already: 1, failures: 2, quarantined: 0 },
         failuresByClass: { transient: 2, clock: 0, credential: 0, configuration: 0, integrity: 0 },

@@ -76,6 +76,14 @@ function tableOf(s: Scenario): readonly Entry[] {
       },
     ],
     [
+      'object_size',
+      'an object that has grown',
+      async (place) => {
+        await truncate(place.path(of('depth')), objectOf(windowOf(s.runA, DAMAGED), 'depth').bytes + 7)
+        return of('depth')
+      },
+    ],
+    [
       'object_altered',
       'an object with one bit turned',
       async (place) => {

@@ -10,6 +10,7 @@ import {
   BY_SYSTEM_PREFIX,
   byStatus,
   byTunnelStatus,
+  MALFORMED_KEY,
   type Meaning,
   NOT_S3,
   TIMEOUT,
@@ -39,6 +40,9 @@ export function classifyS3Error(error: unknown, nowMs: () => number = Date.now):
   if (storeCode === undefined)
     return { ...failureOf(bare(status, region), `HttpStatus${status}`), retryAfterMs }
   const known = Object.hasOwn(BY_STORE_CODE, storeCode) ? BY_STORE_CODE[storeCode] : undefined
+  // without a region it is the head of the signature that the store cannot read
+  const malformed = storeCode === 'AuthorizationHeaderMalformed' && region === undefined
+  if (malformed) return { ...failureOf(MALFORMED_KEY, storeCode), retryAfterMs }
   if (known !== undefined) return { ...failureOf(withRegion(known, region), storeCode), retryAfterMs }
   const byPrefix = storeCode.startsWith('KMS.') ? BY_STORE_CODE['KMS.DisabledException'] : undefined
   const meaning = byPrefix ?? unknownCode(storeCode, status)

@@ -31,6 +31,9 @@ export const WRONG_REGION = configuration(
   'the bucket is in another region; set storage.s3.region to it',
   'WrongRegion',
 )
+export const MALFORMED_KEY = credential(
+  'the access key is not one (were key and secret swapped?), or the region is wrong',
+)
 const KEY_REFUSED = configuration('the store does not take this key; choose another prefix')
 const KMS = configuration('the encryption key of the bucket cannot be used; check the rights to it (KMS)')
 const ALTERED = integrity('the bytes changed on their way to the store; tried again by itself')
