@@ -6,6 +6,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { ProcessStorage } from '../../api/config.ts'
+import { parseWindowName } from '../../api/names.ts'
 import type { ExchangeNews, ExchangeOptions } from './exchange.ts'
 import type { Usage } from './probe.ts'
 import { SYMBOL } from './traffic.ts'
@@ -111,7 +113,10 @@ export class Measured {
       env: { ...process.env, ...env, L2CAP_BENCH_USAGE: this.#usageFile },
     })
     for (const stream of [this.child.stdout, this.child.stderr]) {
-      stream?.on('data', (text: Buffer) => this.#output.push(text.toString('utf8')))
+      stream?.on('data', (text: Buffer) => {
+        this.#output.push(text.toString('utf8'))
+        this.onOutput()
+      })
     }
     const late = setTimeout(() => this.child.kill('SIGKILL'), PROCESS_MS_MAX)
     this.#ended = once(this.child, 'exit').then(([code]) => {
@@ -119,6 +124,14 @@ export class Measured {
       return code as number | null
     })
   }
+
+  /** All that it has said until now. */
+  get output(): string {
+    return this.#output.join('')
+  }
+
+  /** It has said more. */
+  protected onOutput(): void {}
 
   usage(): Promise<Usage> {
     const { promise, resolve } = Promise.withResolvers<Usage>()
@@ -147,22 +160,35 @@ export class Measured {
   async end(): Promise<{ usage: Usage; endedAt: number }> {
     const code = await this.#ended
     const endedAt = performance.timeOrigin + performance.now()
-    if (code !== 0)
-      throw new Error(`a measured process ended with ${code}:\n${this.#output.join('').slice(-2000)}`)
+    if (code !== 0) throw new Error(`a measured process ended with ${code}:\n${this.output.slice(-2000)}`)
     return { usage: JSON.parse(readFileSync(this.#usageFile, 'utf8')) as Usage, endedAt }
   }
+}
+
+/** A window whose local files are gone: it was proven before. */
+export interface ShippedWindow {
+  readonly window: number
+  /** Milliseconds since the epoch, by the process's own log. */
+  readonly atMs: number
+}
+
+export interface CaptureOptions {
+  readonly env?: Readonly<Record<string, string>>
+  /** Default: a directory beside the spool. */
+  readonly storage?: ProcessStorage
 }
 
 /** The product's process, with a port and everything in `dir`. */
 export class CaptureProcess extends Measured {
   readonly base: string
   readonly #dir: string
+  readonly #heard: (() => void)[] = []
 
   static async start(
     endpoints: string,
     dir: string,
     rotationSeconds: number,
-    env: Readonly<Record<string, string>> = {},
+    { env = {}, storage = { local: { path: join(dir, 'bucket') } } }: CaptureOptions = {},
   ): Promise<CaptureProcess> {
     const port = await freePort()
     const config = {
@@ -172,7 +198,7 @@ export class CaptureProcess extends Measured {
       bookLevels: 20,
       rotationSeconds,
       spool: { dir: join(dir, 'spool') },
-      storage: { local: { path: join(dir, 'bucket') } },
+      storage,
       endpoints,
       port,
     }
@@ -187,6 +213,29 @@ export class CaptureProcess extends Measured {
 
   get bucket(): string {
     return join(this.#dir, 'bucket')
+  }
+
+  /** Waits until so many windows were shipped; nothing is asked of the process meanwhile. */
+  async shipped(count: number): Promise<readonly ShippedWindow[]> {
+    for (;;) {
+      const windows = this.#shippedWindows()
+      if (windows.length >= count) return windows
+      await this.lives(new Promise<void>((wake) => this.#heard.push(wake)))
+    }
+  }
+
+  #shippedWindows(): ShippedWindow[] {
+    const whole = this.output.split('\n').slice(0, -1)
+    return whole
+      .filter((line) => line.includes('"msg":"window shipped"'))
+      .map((line) => {
+        const { window, time } = JSON.parse(line) as { window: string; time: string }
+        return { window: parseWindowName(window)?.window ?? Number.NaN, atMs: Date.parse(time) }
+      })
+  }
+
+  protected override onOutput(): void {
+    for (const wake of this.#heard.splice(0)) wake()
   }
 
   /** Polls until the test holds of an answer of the process's port. */

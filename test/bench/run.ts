@@ -12,6 +12,7 @@ import { type LatencyResult, measureLatency } from './latency.ts'
 import { type MemoryResult, measureMemory } from './memory.ts'
 import { measurePipeline, type PipelineResult } from './pipeline.ts'
 import { makeTemporary } from './processes.ts'
+import { measureShipping, type ShippingResult, type ShippingSkipped } from './shipping.ts'
 import { measureStartup, type StartupResult } from './startup.ts'
 import { render } from './table.ts'
 import { loadTraffic, RECORDINGS, type Traffic } from './traffic.ts'
@@ -35,6 +36,7 @@ const SIZES = {
     eventsObvious: 1500,
     starts: 5,
     latencySeconds: 32,
+    shipping: { repeats: 3, rotationSeconds: 3, windows: 10, backlogWindows: 48, drains: 3 },
   },
   quick: {
     slice: 400,
@@ -45,6 +47,7 @@ const SIZES = {
     eventsObvious: 800,
     starts: 3,
     latencySeconds: 14,
+    shipping: { repeats: 1, rotationSeconds: 1, windows: 3, backlogWindows: 12, drains: 1 },
   },
 } as const
 
@@ -65,6 +68,7 @@ export interface Results {
   readonly latency: LatencyResult
   readonly startup: readonly { readonly name: string; readonly result: StartupResult }[]
   readonly memory: MemoryResult
+  readonly shipping: ShippingResult | ShippingSkipped
   readonly bytes: readonly BytesResult[]
   readonly goals: readonly Goal[]
   readonly seconds: number
@@ -131,9 +135,10 @@ async function measureAll(quick: boolean): Promise<Results> {
   const latency = await part('socket to journal', () => measureLatency(BUSY, sizes.latencySeconds))
   const startup = await part('start to first row', () => measureStarts(sizes.starts, quick))
   const memory = await part('resident memory', () => measureMemory(BUSY, !quick))
+  const shipping = await part('shipping to S3', () => measureShipping(BUSY, sizes.shipping))
   const seconds = (performance.now() - started) / 1000
   const goals = goalsOf(hot, startup[0].result, memory)
-  return { machine, quick, hot, pipeline, latency, startup, memory, bytes, goals, seconds }
+  return { machine, quick, hot, pipeline, latency, startup, memory, shipping, bytes, goals, seconds }
 }
 
 /** As it is, and with Node's compile cache warm (its first start fills it). */

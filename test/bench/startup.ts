@@ -29,7 +29,7 @@ export async function measureStartup(
   for (let repeat = 0; repeat < repeats; repeat++) {
     bare.push(bareStart())
     exchange.forget()
-    const capture = await CaptureProcess.start(exchange.ready.endpoints, makeTemporary(), 300, env)
+    const capture = await CaptureProcess.start(exchange.ready.endpoints, makeTemporary(), 300, { env })
     const liveAt = await capture.until('/readyz', 3, (status) => status === 200)
     connected.push((await capture.lives(exchange.when('connected'))) - capture.startedAt)
     asked.push((await capture.lives(exchange.when('asked'))) - capture.startedAt)

@@ -1,8 +1,10 @@
 /** The results as a person reads them. */
 
+import type { Drain } from './backlog.ts'
 import type { Quantiles } from './latency.ts'
-import type { Sample } from './measure.ts'
+import { type Sample, sampleOf } from './measure.ts'
 import type { Goal, Results } from './run.ts'
+import type { ShippingSide } from './shipping.ts'
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 const MB = 1e6
@@ -11,6 +13,7 @@ const number = (value: number): string => (value >= 100 ? whole.format(value) : 
 const spread = ({ median, min, max }: Sample): string => `${number(median)} (${number(min)}-${number(max)})`
 const rate = (cpuUs: number): string => whole.format(1e6 / cpuUs)
 const percent = (share: number): string => `${share < 0 ? '' : '+'}${(share * 100).toFixed(0)}%`
+const share = (part: number, all: number): string => `${((part / all) * 100).toFixed(1)}%`
 const times = (slow: number, fast: number): string => `${number(slow / fast)}x`
 
 /** Columns as wide as their widest cell; the first one to the left, the others to the right. */
@@ -36,6 +39,7 @@ export function render(results: Results): string {
     ...latencyLines(results),
     ...startupLines(results),
     ...memoryLines(results),
+    ...shippingLines(results),
     ...bytesLines(results),
     '',
     ...goalLines(results.goals),
@@ -160,6 +164,69 @@ function memoryLines({ memory }: Results): string[] {
     `after the first flush      ${number(flush.flushed.rssBytes / MB)}  (${whole.format(flush.rows)} rows of books20; the worker waits)`,
     `at rest, worker ended      ${number(flush.rested.rssBytes / MB)}`,
     `peak                       ${number(flush.rested.rssPeakBytes / MB)}`,
+  ]
+}
+
+function shippingLines({ shipping }: Results): string[] {
+  const title = '\nShipping to S3 (versitygw on this machine) against a directory'
+  if ('skipped' in shipping) return [title, `skipped: ${shipping.skipped}`]
+  const { rate: pace, rotationSeconds, offsetMs, local, s3, drains } = shipping
+  const line = (name: string, side: ShippingSide) => [
+    name,
+    number(side.commitMs.p50 / 1000),
+    number(side.commitMs.p99 / 1000),
+    spread(side.cpuMs),
+    spread(side.firstCpuMs),
+    number(side.residentBytes.median / MB),
+    number(side.peakBytes.median / MB),
+  ]
+  // one capture of each is moved further by its compilers than by what it ships to
+  const more =
+    s3.cpuMs.repeats > 1
+      ? percent((s3.cpuMs.median - local.cpuMs.median) / local.cpuMs.median)
+      : 'not told by one capture of each'
+  return [
+    `${title}: two captures at once, ${whole.format(pace)} events/s, windows of ${rotationSeconds} s (${s3.windows} each)`,
+    ...table([
+      ['', 'rotation to commit s, p50', 'p99', 'CPU ms/window', 'CPU ms to the first', 'resident MB', 'peak'],
+      line('directory', local),
+      line('S3', s3),
+    ]),
+    `S3: CPU of the whole capture ${more}; resident ${times(s3.residentBytes.median, local.residentBytes.median)}; of its time to the commit, ${number(offsetMs / 1000)} s are the wait that spreads captures`,
+    ...drainLines(drains.local, drains.s3),
+    `shipping alone, as in that backlog: ${share(cpuOf(drains.s3), s3.cpuMs.median)} of the CPU of the capture to S3, of that to a directory ${share(cpuOf(drains.local), local.cpuMs.median)}`,
+  ]
+}
+
+/** Milliseconds a window. */
+function cpuOf(drains: readonly Drain[]): number {
+  return sampleOf(drains.map(({ cpuMs, windows }) => cpuMs / windows)).median
+}
+
+function drainLines(local: readonly Drain[], s3: readonly Drain[]): string[] {
+  const median = (drains: readonly Drain[], of: (drain: Drain) => number) => sampleOf(drains.map(of)).median
+  const line = (name: string, drains: readonly Drain[], tookMs: (drain: Drain) => number) => [
+    name,
+    ...[
+      median(drains, (drain) => (drain.windows / tookMs(drain)) * 1000),
+      median(drains, (drain) => drain.putBytes / MB / (tookMs(drain) / 1000)),
+      median(drains, (drain) => drain.cpuMs / drain.windows),
+      median(drains, ({ requests, windows }) => requests / windows),
+      median(drains, ({ putBytes, windows }) => putBytes / windows / 1000),
+      median(drains, ({ gotBytes, windows }) => gotBytes / windows / 1000),
+    ].map(number),
+  ]
+  const busy = (drain: Drain) => drain.busyMs
+  const slower = median(s3, busy) / median(local, busy)
+  return [
+    `a backlog of ${s3[0].windows} of those windows, after an outage`,
+    ...table([
+      ['', 'windows/s', 'MB/s', 'CPU ms/window', 'requests/window', 'kB put', 'kB read back'],
+      line('directory', local, busy),
+      line('S3, rests left out', s3, busy),
+      line('S3, with rests', s3, ({ busyMs, restMs }) => busyMs + restMs),
+    ]),
+    `S3 takes ${number(slower)}x the time of the directory, and its rests ${number(median(s3, ({ restMs }) => restMs) / 1000)} s`,
   ]
 }
 
