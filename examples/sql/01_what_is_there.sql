@@ -1,6 +1,6 @@
 -- What is there: windows, files and rows as the manifests list them, then a first look at trades and books.
 
--- The address of the bucket, a folder or s3://bucket/prefix: the only line to change.
+-- The address of the bucket, a folder or s3://bucket/prefix, and the symbol: the only lines to change.
 SET VARIABLE bucket = 'data';
 SET VARIABLE symbol = 'BTCUSDT';
 SET TimeZone = 'UTC';

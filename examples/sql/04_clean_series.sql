@@ -1,6 +1,6 @@
 -- One clean series: rows that are still proven, each once, in order, and never read across a hole.
 
--- The address of the bucket, a folder or s3://bucket/prefix: the only line to change.
+-- The address of the bucket, a folder or s3://bucket/prefix, and the symbol: the only lines to change.
 SET VARIABLE bucket = 'data';
 SET VARIABLE symbol = 'BTCUSDT';
 SET TimeZone = 'UTC';

@@ -1,6 +1,6 @@
 -- The full-depth book at an instant, rebuilt from `depth`, and held against `books20` at the same id.
 
--- The address of the bucket, a folder or s3://bucket/prefix: the only line to change.
+-- The address of the bucket, a folder or s3://bucket/prefix, and the symbol: the only lines to change.
 SET VARIABLE bucket = 'data';
 SET VARIABLE symbol = 'BTCUSDT';
 SET TimeZone = 'UTC';

@@ -1,7 +1,8 @@
 /** What a capture may do in its bucket, and what it says where it may not. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { checkBucket } from '../../capture/ship/mod.ts'
+import { DeleteObjectCommand } from '@aws-sdk/client-s3'
+import { checkBucket, PROBE_KEY } from '../../capture/ship/mod.ts'
 import { environmentCredentials, S3Bucket, type S3Config } from '../../capture/ship/s3/mod.ts'
 import { temporary } from '../ship/fixture.ts'
 import { serverKind } from './binary.ts'
@@ -35,7 +36,7 @@ async function shippingOf(context: Context, store: OwnStore, bucket: S3Bucket): 
 // elsewhere there is nothing to try it on: that is no test that was skipped
 if (hasUsers(serverKind())) {
   describe('the rights of a user', () => {
-    test('put, get and list below the prefix are enough', own, async (t) => {
+    test('the documented policy is enough: put, get and list below the prefix', own, async (t) => {
       const store = await ownStore(t)
       const user = User.make(store)
       await user.allow(RIGHTS)
@@ -46,6 +47,36 @@ if (hasUsers(serverKind())) {
       assert.equal(shipping.shipper.counts.failures, 0)
       await shipping.assertShipped(store.truth)
     })
+
+    test('the documented policy is not more: no other prefix, and nothing is deleted', own, async (t) => {
+      const store = await ownStore(t)
+      const user = User.make(store)
+      await user.allow(RIGHTS)
+      await checkBucket(bucketOf(t, user.config))
+      const denied = { code: 'AccessDenied' }
+      await assert.rejects(checkBucket(bucketOf(t, { ...user.config, prefix: 'other' })), denied)
+      const above = bucketOf(t, { ...user.config, prefix: '' })
+      await assert.rejects(above.list('')[Symbol.asyncIterator]().next(), denied)
+      const client = user.client()
+      t.after(() => client.destroy())
+      const probe = { Bucket: store.address.bucket, Key: `${store.prefix}/${PROBE_KEY}` }
+      await assert.rejects(client.send(new DeleteObjectCommand(probe)), { name: 'AccessDenied' })
+      assert.ok((await store.truth(PROBE_KEY)) !== undefined)
+    })
+
+    test(
+      'without the right to list windows are shipped all the same, on a store that tells what is missing',
+      own,
+      async (t) => {
+        const store = await ownStore(t)
+        const user = User.make(store)
+        await user.allow(['put', 'get'])
+        const shipping = await shippingOf(t, store, bucketOf(t, user.config))
+        await shipping.finish()
+        assert.equal(shipping.shipper.counts.failures, 0)
+        await shipping.assertShipped(store.truth)
+      },
+    )
 
     for (const missing of RIGHTS) {
       test(`without the right to ${missing} the check says so`, own, async (t) => {

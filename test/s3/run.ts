@@ -19,9 +19,9 @@ store of your own, which is neither stopped nor filled, and in which a prefix of
   L2CAP_TEST_S3_CA          PEM file of a private authority
 `
 
-/** Folders with tests of stores, and which of their files those are. */
-const FOLDERS = ['s3', 'ship', 'cli', 'process']
-const OF_STORES = /\/s3\/[^/]+\.test\.ts$|\/s3(-real)?\.test\.ts$/
+/** Folders with tests of stores, and which of their files those are; examples are read from a folder and from a store. */
+const FOLDERS = ['s3', 'ship', 'cli', 'process', 'examples']
+const OF_STORES = /\/s3\/[^/]+\.test\.ts$|\/s3(-real)?\.test\.ts$|\/examples\.test\.ts$/
 /** They bring their evil store along, whatever else there is. */
 const WITHOUT_STORE = /\/(evil|day)\.test\.ts$/
 
