@@ -23,7 +23,7 @@ export function lineOf(event: RunEvent, verbose: boolean): string | undefined {
     case 'shipping':
       return event.reason === null
         ? `${event.symbol}  ships again`
-        : `${event.symbol}  cannot ship, everything waits in the spool: ${event.reason}`
+        : `${event.symbol}  cannot ship, everything waits in the spool and is tried again: ${event.reason}`
     case 'check':
       return event.reason === null
         ? `${event.symbol}  the bucket may be written, read and listed`

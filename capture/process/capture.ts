@@ -157,7 +157,8 @@ export class Capture {
       directory: spool.directory,
       sizeLimitBytes: config.spool.sizeLimitBytes,
       reserve: new FileReserve(spool.paths.reserve),
-      spoolBytes: () => spool.bytes(),
+      usage: () => spool.usage(),
+      rotationSeconds: config.rotationSeconds,
       onHalfFull: (bytesTooMany) => this.#windows.thin(bytesTooMany),
       nowMs: () => performance.now(),
     })

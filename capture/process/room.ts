@@ -4,6 +4,7 @@
  */
 import { statfs } from 'node:fs/promises'
 import type { Reserve } from '../journal/mod.ts'
+import { FillRate } from './fill-rate.ts'
 
 /** Of `spool.sizeLimit`: beyond the limit itself the kubelet evicts the pod and deletes the data. */
 const SPOOL_MARK = 0.8
@@ -16,8 +17,8 @@ const DISK_LOW = 0.95
 const WALK_EVERY_MS = 10_000
 /** Room that is proven by taking it before a run begins: quotas do not show in what a file system says. */
 const PROOF_BYTES = 4 * 1024 * 1024
-/** The rate at which the spool fills is judged over so long. */
-const RATE_OVER_MS = 60_000
+/** The rate at which the spool fills is judged over so many rotations. */
+const RATE_OVER_ROTATIONS = 2
 
 /** The disk below a spool, as the keeper of runs sees it. */
 export interface Room {
@@ -40,13 +41,21 @@ export interface DiskRoomOptions {
   readonly directory: string
   readonly sizeLimitBytes: number
   readonly reserve: Reserve
-  /** Bytes of all files in the spool. */
-  readonly spoolBytes: () => Promise<number>
+  /** Bytes of all files in the spool, and of those that are nowhere else. */
+  readonly usage: () => Promise<SpoolBytes>
+  /** A window is closed this often. */
+  readonly rotationSeconds: number
   /** The spool has passed half of its cap: what is sealed needs its segment no more. */
   readonly onHalfFull: (bytesTooMany: number) => void
   /** Milliseconds that never run backwards. */
   readonly nowMs: () => number
   readonly statfs?: (directory: string) => Promise<DiskSize>
+}
+
+export interface SpoolBytes {
+  readonly bytes: number
+  /** Of windows that are not shipped: the rest goes when the spool passes half of its cap. */
+  readonly unshippedBytes: number
 }
 
 /** What `statfs` says, in blocks of `bsize` bytes. */
@@ -61,32 +70,38 @@ export interface DiskSize {
 export class DiskRoom implements Room {
   /** The spool's cap, bytes: 80 % of its size limit. */
   readonly capBytes: number
-  /** Until the next mark is passed at the rate of the last minute; infinite while nothing grows. */
+  /**
+   * Until what cannot be made room for passes the next mark, at the rate of the last rotations; infinite while nothing
+   * grows.
+   */
   secondsUntilFull = Number.POSITIVE_INFINITY
   readonly #options: DiskRoomOptions
   #walkedAtMs = Number.NEGATIVE_INFINITY
-  #walkedBytes = 0
+  #walked: SpoolBytes = { bytes: 0, unshippedBytes: 0 }
   #walkedJournalled = 0
   /** Marks that were passed and not fallen well below since. */
   #spoolFull = false
   #diskFull = false
   /** The last full disk did not show in any mark: room must be proven. */
   #proofWanted = false
-  #rateFrom: { readonly atMs: number; readonly leftBytes: number } | undefined
+  readonly #rate: FillRate
 
   constructor(options: DiskRoomOptions) {
     this.#options = options
     this.capBytes = Math.floor(options.sizeLimitBytes * SPOOL_MARK)
+    this.#rate = new FillRate(options.rotationSeconds * 1000 * RATE_OVER_ROTATIONS)
   }
 
   async look(journalledBytes: number): Promise<RoomState> {
-    const spool = await this.#spoolBytes(journalledBytes)
+    const { bytes: spool, unshippedBytes: held } = await this.#spoolBytes(journalledBytes)
     const disk = await (this.#options.statfs ?? statfs)(this.#options.directory)
     // as df reckons: what is kept for root counts neither as used nor as free
     const used = (disk.blocks - disk.bfree) * disk.bsize
     const size = used + disk.bavail * disk.bsize
     const diskMark = Math.floor(size * DISK_MARK)
-    this.#estimate(Math.min(this.capBytes - spool, diskMark - used))
+    const passed = spool > this.capBytes || used > diskMark
+    const left = Math.min(this.capBytes - held, diskMark - used + spool - held)
+    this.secondsUntilFull = passed ? 0 : this.#rate.secondsUntil(left)
     if (spool > this.capBytes / 2) this.#options.onHalfFull(Math.ceil(spool - this.capBytes / 2))
     this.#spoolFull = spool > this.capBytes || (this.#spoolFull && spool > this.capBytes * SPOOL_LOW)
     this.#diskFull = used > diskMark || (this.#diskFull && used > diskMark * DISK_LOW)
@@ -115,24 +130,16 @@ export class DiskRoom implements Room {
     return await this.#options.reserve.release()
   }
 
-  async #spoolBytes(journalledBytes: number): Promise<number> {
+  async #spoolBytes(journalledBytes: number): Promise<SpoolBytes> {
     const now = this.#options.nowMs()
     if (now - this.#walkedAtMs >= WALK_EVERY_MS || this.#spoolFull) {
       this.#walkedAtMs = now
       this.#walkedJournalled = journalledBytes
-      this.#walkedBytes = await this.#options.spoolBytes()
+      this.#walked = await this.#options.usage()
+      this.#rate.take(now, this.#walked.unshippedBytes)
     }
-    return this.#walkedBytes + Math.max(0, journalledBytes - this.#walkedJournalled)
-  }
-
-  #estimate(leftBytes: number): void {
-    const atMs = this.#options.nowMs()
-    this.#rateFrom ??= { atMs, leftBytes }
-    const { atMs: fromMs, leftBytes: leftFrom } = this.#rateFrom
-    if (atMs - fromMs < RATE_OVER_MS && leftBytes > 0) return
-    const bytesPerMs = (leftFrom - leftBytes) / Math.max(1, atMs - fromMs)
-    this.secondsUntilFull =
-      leftBytes <= 0 ? 0 : bytesPerMs > 0 ? leftBytes / bytesPerMs / 1000 : Number.POSITIVE_INFINITY
-    this.#rateFrom = { atMs, leftBytes }
+    const { bytes, unshippedBytes } = this.#walked
+    const since = Math.max(0, journalledBytes - this.#walkedJournalled)
+    return { bytes: bytes + since, unshippedBytes: unshippedBytes + since }
   }
 }

@@ -52,6 +52,8 @@ export interface ShipperOptions {
   readonly onDamaged?: (name: string, why: string) => Promise<boolean>
 }
 
+/** The same failure is logged at most this often; `/status` always has it. */
+const TOLD_AGAIN_MS = 60_000
 /** Codes of a commit that met damaged sealed files. */
 const SEALED_DAMAGED: readonly string[] = ['local_altered', 'local_missing', 'local_manifest']
 
@@ -116,6 +118,8 @@ export class Shipper {
   #isFresh = false
   #attempt = 0
   #failedRule: DelayRule | undefined
+  /** The failure that was logged last. */
+  #told = { code: '', atMs: 0 }
   /** The window that was sealed anew last: if that did not help, the next time comes after a delay. */
   #remade = ''
   readonly #idleWaiters = new Set<() => void>()
@@ -297,7 +301,13 @@ export class Shipper {
     this.#pace.failed()
     const delayMs = retryDelayMs(failure, this.#attempt, random())
     const { code, message } = failure
-    log.warn({ code, class: failure.class, attempt: this.#attempt, delayMs, spool: spool.directory }, message)
+    // a look into a directory each few seconds is worth a line a minute
+    const nowMs = this.#options.timers.nowMs()
+    if (code !== this.#told.code || Math.abs(nowMs - this.#told.atMs) >= TOLD_AGAIN_MS) {
+      this.#told = { code, atMs: nowMs }
+      const fields = { code, class: failure.class, attempt: this.#attempt, delayMs, spool: spool.directory }
+      log.warn(fields, message)
+    }
     this.#enter('waiting', `${code}: ${message}`, this.#state.waitingWindows)
     await this.#backOff(delayMs)
   }

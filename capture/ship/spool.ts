@@ -251,11 +251,6 @@ export class Spool {
     return windows.sort(compareWindows)
   }
 
-  /** Bytes of all files below the spool. */
-  async bytes(): Promise<number> {
-    return (await this.usage()).bytes
-  }
-
   /**
    * Sizes for `/status`, room and reports. Files that go while it counts are counted as gone. Whoever asks while it
    * counts gets the same count: a backlog of thousands of windows must not cost a capture its time.

@@ -46,7 +46,8 @@ async function withMetrics(
       directory: dir,
       sizeLimitBytes: 1e9,
       reserve: new FileReserve(spool.paths.reserve),
-      spoolBytes: () => spool.bytes(),
+      usage: () => spool.usage(),
+      rotationSeconds: 300,
       onHalfFull: () => undefined,
       nowMs: () => performance.now(),
     })

@@ -7,6 +7,8 @@ const LIMIT = 1_000_000
 /** A spool and a file system of given sizes, and a clock. */
 class Place {
   spoolBytes = 0
+  /** All of it, unless told otherwise. */
+  unshippedBytes: number | undefined
   walks = 0
   nowMs = 0
   freed = 0
@@ -23,10 +25,11 @@ class Place {
       },
       release: async () => true,
     },
-    spoolBytes: async () => {
+    usage: async () => {
       this.walks++
-      return this.spoolBytes
+      return { bytes: this.spoolBytes, unshippedBytes: this.unshippedBytes ?? this.spoolBytes }
     },
+    rotationSeconds: 30,
     onHalfFull: (bytes) => {
       this.freed = bytes
     },
@@ -121,7 +124,39 @@ describe('room of a spool', () => {
     assert.deepEqual(place.proofs, [0, proof, proof, 0])
   })
 
-  it('seconds until full follow the rate of the last minute', async () => {
+  it('seconds until full: what goes when room is needed counts for nothing, and a first value comes after ten seconds', async () => {
+    const place = new Place()
+    place.disk = { bsize: 1000, blocks: 1_000_000, bfree: 1_000_000, bavail: 1_000_000 }
+    place.spoolBytes = 400_000
+    place.unshippedBytes = 100_000
+    await place.look()
+    assert.equal(place.room.secondsUntilFull, Number.POSITIVE_INFINITY)
+    place.unshippedBytes = 101_000
+    await place.look()
+    assert.equal(Math.round(place.room.secondsUntilFull), 6990)
+    // segments are thinned, or journals grow that are sealed already: nothing that is held changes
+    place.spoolBytes = 500_000
+    await place.look()
+    assert.equal(Math.round(place.room.secondsUntilFull), 13_980)
+    // all was shipped
+    place.unshippedBytes = 0
+    await place.look()
+    assert.equal(place.room.secondsUntilFull, Number.POSITIVE_INFINITY)
+  })
+
+  it('seconds until full follow the rate of the last two rotations, in which a window shrinks when it is sealed', async () => {
+    const place = new Place()
+    place.disk = { bsize: 1000, blocks: 1_000_000, bfree: 1_000_000, bavail: 1_000_000 }
+    // 30 s of 300 bytes each, of which 100 stay
+    for (let second = 0; second <= 120; second += 10) {
+      place.nowMs = second * 1000
+      place.spoolBytes = Math.floor(second / 30) * 3000 + (second % 30) * 300
+      await place.room.look(0)
+    }
+    assert.equal(Math.round(place.room.secondsUntilFull), 7880)
+  })
+
+  it('seconds until full follow what is journalled since, and end at 0', async () => {
     const place = new Place()
     place.disk = { bsize: 1000, blocks: 1_000_000, bfree: 1_000_000, bavail: 1_000_000 }
     for (let second = 0; second <= 60; second++) {

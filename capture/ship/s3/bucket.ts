@@ -64,11 +64,7 @@ export class S3Bucket implements Bucket {
       const { ETag, ChecksumSHA256 } = await client.send(command, { abortSignal: deadline.signal })
       if (ETag === undefined) throw notS3('it says 200 and names no object')
       if (ChecksumSHA256 !== undefined && ChecksumSHA256 !== checksum) {
-        throw new BucketError(
-          'ChecksumMismatch',
-          'integrity',
-          'the store received other bytes; tried again by itself',
-        )
+        throw new BucketError('ChecksumMismatch', 'integrity', 'the store received other bytes')
       }
     })
   }
@@ -111,7 +107,7 @@ export class S3Bucket implements Bucket {
         // also what ends a store that gives the same page for ever
         if (last !== undefined && Buffer.compare(last, name) >= 0) {
           throw this.#told(
-            `listing ${prefix}`,
+            listingOf(prefix),
             'ListUnsorted',
             'configuration',
             'keys come twice or not in order',
@@ -133,7 +129,7 @@ export class S3Bucket implements Bucket {
     prefix: string,
     token: string | undefined,
   ): Promise<{ entries: BucketEntry[]; next: string | undefined }> {
-    return await this.#read(`listing ${prefix}`, async ({ session: { sdk, client }, deadline }) => {
+    return await this.#read(listingOf(prefix), async ({ session: { sdk, client }, deadline }) => {
       const command = new sdk.ListObjectsV2Command({
         Bucket: this.#name,
         Prefix: this.#root + prefix,
@@ -241,6 +237,10 @@ async function readWhole(body: Readable, bytesMax: number, deadline: Deadline): 
 function assertList(page: ListObjectsV2CommandOutput): void {
   if (page.Name !== undefined || page.KeyCount !== undefined || page.IsTruncated !== undefined) return
   throw notS3('it says 200 and lists nothing')
+}
+
+function listingOf(prefix: string): string {
+  return prefix === '' ? 'listing the bucket' : `listing ${prefix}`
 }
 
 function storeCodeOf(error: unknown): unknown {

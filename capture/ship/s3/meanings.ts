@@ -21,8 +21,8 @@ const credential = say('credential')
 const configuration = say('configuration')
 const integrity = say('integrity')
 
-const BUSY = transient('the store is busy and asks for fewer requests; tried again by itself')
-const OUT_OF_ORDER = transient('the store reports an error of its own; tried again by itself')
+const BUSY = transient('the store is busy and asks for fewer requests')
+const OUT_OF_ORDER = transient('the store reports an error of its own')
 const STORE_FULL = transient('the store has no room left; make room there, what waits is safe in the spool')
 const NO_SUCH_KEY_ID = credential(
   'the store does not know this access key; was it deleted, or is it of another store?',
@@ -36,7 +36,7 @@ export const MALFORMED_KEY = credential(
 )
 const KEY_REFUSED = configuration('the store does not take this key; choose another prefix')
 const KMS = configuration('the encryption key of the bucket cannot be used; check the rights to it (KMS)')
-const ALTERED = integrity('the bytes changed on their way to the store; tried again by itself')
+const ALTERED = integrity('the bytes changed on their way to the store')
 
 /** By the code in the store's reply. */
 export const BY_STORE_CODE: Readonly<Record<string, Meaning>> = {
@@ -53,10 +53,10 @@ export const BY_STORE_CODE: Readonly<Record<string, Meaning>> = {
   InternalError: OUT_OF_ORDER,
   InternalFailure: OUT_OF_ORDER,
   XMinioServerNotInitialized: OUT_OF_ORDER,
-  RequestTimeout: transient('the store waited in vain for our bytes; tried again by itself'),
-  IncompleteBody: transient('the store got fewer bytes than announced; tried again by itself'),
-  OperationAborted: transient('another operation on the bucket is going on; tried again by itself'),
-  ConditionalRequestConflict: transient('another operation on the object is going on; tried again by itself'),
+  RequestTimeout: transient('the store waited in vain for our bytes'),
+  IncompleteBody: transient('the store got fewer bytes than announced'),
+  OperationAborted: transient('another operation on the bucket is going on'),
+  ConditionalRequestConflict: transient('another operation on the object is going on'),
   InsufficientStorage: STORE_FULL,
   XMinioStorageFull: STORE_FULL,
   QuotaExceeded: STORE_FULL,
@@ -126,7 +126,7 @@ export const BY_STORE_CODE: Readonly<Record<string, Meaning>> = {
   XAmzContentSHA256Mismatch: ALTERED,
 }
 
-const UNREACHED = 'check that the store is up and storage.s3.endpoint is right; tried again by itself'
+const UNREACHED = 'check that the store is up and storage.s3.endpoint is right'
 const failed = (what: string): Meaning => transient(`${what}; ${UNREACHED}`, 'ConnectionFailed')
 const TLS_UNKNOWN = configuration(
   "the store's certificate is signed by an authority that is not trusted; give it as storage.s3.caSecretName " +
@@ -141,7 +141,7 @@ const NOT_HTTP = configuration(
 /** By the code of Node. */
 export const BY_SYSTEM_CODE: Readonly<Record<string, Meaning>> = {
   ECONNREFUSED: failed('nothing listens at the address'),
-  ECONNRESET: failed('the connection was cut'),
+  ECONNRESET: failed('the connection was cut (does the address want https instead of http?)'),
   EPIPE: failed('the connection was cut'),
   ECONNABORTED: failed('the connection was cut'),
   EHOSTUNREACH: failed('there is no way to the address'),
@@ -151,7 +151,7 @@ export const BY_SYSTEM_CODE: Readonly<Record<string, Meaning>> = {
     `the name is not known; ${UNREACHED} (a store without a name for each bucket wants forcePathStyle)`,
     'NameNotFound',
   ),
-  EAI_AGAIN: transient('the name service does not answer; tried again by itself', 'NameNotFound'),
+  EAI_AGAIN: transient('the name service does not answer', 'NameNotFound'),
   ETIMEDOUT: transient(`no answer in time; ${UNREACHED}`, 'Timeout'),
   EMFILE: transient('this process has too many files open', 'ConnectionFailed'),
 
@@ -196,7 +196,7 @@ export const NOT_S3 = configuration(
   'NotS3',
 )
 export const TIMEOUT = transient(`no answer in time; ${UNREACHED}`, 'Timeout')
-export const UNFORESEEN = transient('an error that nothing expected; tried again by itself', 'Unforeseen')
+export const UNFORESEEN = transient('an error that nothing expected', 'Unforeseen')
 
 /** By the status that a proxy gives instead of a way to the store. */
 export function byTunnelStatus(status: number): Meaning | undefined {
@@ -218,7 +218,7 @@ export function byStatus(status: number): Meaning {
     )
   }
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
-    return transient(`status ${status}; tried again by itself`)
+    return transient(`status ${status}`)
   }
   return { ...NOT_S3, words: `status ${status} and no error of S3: ${NOT_S3.words}` }
 }
