@@ -8,8 +8,8 @@ process.env['AWS_EC2_METADATA_DISABLED'] = 'true'
 
 const root = resolve(import.meta.dirname, '../..')
 
-/** Processes at a time: the machines this is built for have two cores. */
-const CONCURRENCY = 2
+/** Files at a time: two cores, and tests of real processes wait for most of their time. */
+const CONCURRENCY = 3
 
 /** Test files below the folders of test/, sorted. Throws where a folder holds none: a suite must not be empty. */
 export function testFiles(folders: readonly string[]): string[] {
