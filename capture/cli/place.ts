@@ -46,9 +46,9 @@ export async function openPlace(path: string, values: PlaceValues): Promise<Buck
   if (storage.local !== undefined) await requireDirectory(storage.local.path)
   const fault = storageFault(storage, process.env)
   if (fault !== undefined) throw new CallError(fault)
-  const { openBucket, BucketError } = await import('../ship/mod.ts')
+  const { openBucket, BucketError, CALL_WORDS } = await import('../ship/mod.ts')
   const wait = (delayMs: number) => new Promise<void>((done) => setTimeout(done, delayMs))
-  const options: S3Options = { reads: { tries: READ_TRIES, wait } }
+  const options: S3Options = { reads: { tries: READ_TRIES, wait }, words: CALL_WORDS }
   try {
     return openBucket(storage, process.env, options)
   } catch (error) {

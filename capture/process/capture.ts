@@ -15,11 +15,12 @@ import {
 } from '../journal/mod.ts'
 import { Recorder } from '../record/mod.ts'
 import {
+  type Bucket,
   checkBucket,
   formatTimeUs,
-  MeteredBucket,
   openBucket,
   openSpool,
+  Requests,
   Shipper,
   type Spool,
 } from '../ship/mod.ts'
@@ -76,7 +77,8 @@ export class Capture {
   readonly #log: Logger
   readonly #lock: SpoolLock
   readonly #spool: Spool
-  readonly #bucket: MeteredBucket
+  readonly #bucket: Bucket
+  readonly #requests = new Requests()
   readonly #shipper: Shipper
   readonly #commitSeconds = new Histogram(COMMIT_BOUNDS)
   readonly #recorder = new Recorder()
@@ -125,7 +127,7 @@ export class Capture {
     this.#spool = spool
     this.#left = left
     const { exchange, symbol, storage } = config
-    this.#bucket = new MeteredBucket(openBucket(storage, process.env))
+    this.#bucket = openBucket(storage, process.env, { requests: this.#requests })
     this.#shipper = new Shipper({
       bucket: this.#bucket,
       spool,
@@ -355,7 +357,7 @@ export class Capture {
       usage: await this.#spool.usage(),
       ship: this.#shipper.state,
       shipped: this.#shipper.counts,
-      asked: this.#bucket.counts,
+      asked: this.#requests.counts,
       commitSeconds: this.#commitSeconds,
       halts: this.#left.halts,
       haltsInARow: this.#haltsInARow,
@@ -371,6 +373,7 @@ export class Capture {
       ending: this.#ending,
       usage: await this.#spool.usage(),
       ship: this.#shipper.state,
+      unanswered: this.#requests.unanswered,
       halts: this.#left.halts,
     })
   }

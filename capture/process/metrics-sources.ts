@@ -1,6 +1,6 @@
 /** What the metrics of a capture are read from, and how one of them is written down. */
 import type { ProcessConfig } from '../../api/config.ts'
-import type { BucketCounts, ShipCounts, ShipState, SpoolUsage } from '../ship/mod.ts'
+import type { RequestCounts, ShipCounts, ShipState, SpoolUsage } from '../ship/mod.ts'
 import type { Histogram } from './histogram.ts'
 import type { RunKeeper } from './keeper.ts'
 import type { Metric } from './prom.ts'
@@ -16,7 +16,7 @@ export interface MetricSources {
   readonly ship: ShipState
   readonly shipped: ShipCounts
   /** What was asked of the bucket. */
-  readonly asked: BucketCounts
+  readonly asked: RequestCounts
   readonly commitSeconds: Histogram
   readonly halts: Halts
   /** Halts in a row of the processes before this one; 0 once this one has recovered. */

@@ -1,5 +1,5 @@
 /** The metrics of what lies on the disk, and of its way into the bucket. */
-import { BUCKET_ERROR_CLASSES } from '../ship/mod.ts'
+import { BUCKET_ERROR_CLASSES, BUCKET_OPERATIONS, REQUEST_OUTCOMES } from '../ship/mod.ts'
 import { counter, gauge, histogram, type MetricSources } from './metrics-sources.ts'
 import { by, type Metric, one } from './prom.ts'
 import { waitingWindows } from './status.ts'
@@ -92,14 +92,15 @@ export const SHIP: readonly Metric<MetricSources>[] = [
   ),
   counter(
     'l2cap_bucket_requests_total',
-    'Requests to the bucket, by operation.',
+    'Requests to the bucket that are over, by operation and outcome, those of its check among them.',
     ({ asked }) =>
-      by('operation', [
-        ['put', asked.puts],
-        ['get', asked.gets],
-        ['list', asked.lists],
-      ]),
-    ['operation'],
+      BUCKET_OPERATIONS.flatMap((operation) =>
+        REQUEST_OUTCOMES.map((outcome) => ({
+          labels: { operation, outcome },
+          value: asked.ended[operation][outcome],
+        })),
+      ),
+    ['operation', 'outcome'],
   ),
   counter('l2cap_bucket_put_bytes_total', 'Bytes that the bucket took.', ({ asked }) => one(asked.putBytes)),
   counter(

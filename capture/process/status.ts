@@ -43,6 +43,8 @@ export interface CaptureStatus {
     readonly reason: string | null
     /** What the check of the bucket found wrong, whether windows are shipped all the same or not. */
     readonly check: string | null
+    /** What the bucket has not answered for seconds, and for how long; null where there is no such thing. */
+    readonly unanswered: string | null
     readonly lastCommit: string | null
   }
   /** The receive clock's distance to the exchange's; null before the first probe. */
@@ -66,6 +68,7 @@ export interface StatusSources {
   readonly ending: boolean
   readonly usage: SpoolUsage
   readonly ship: ShipState
+  readonly unanswered: string | null
   readonly halts: Halts
 }
 
@@ -107,6 +110,7 @@ export function statusOf(sources: StatusSources): CaptureStatus {
       since: ship.since,
       reason: ship.reason,
       check: ship.check,
+      unanswered: sources.unanswered,
       lastCommit: ship.lastCommit,
     },
     clock: { offsetMs },

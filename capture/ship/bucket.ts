@@ -19,6 +19,11 @@ export interface Bucket {
   get(key: string, bytesMax?: number): Promise<Buffer | undefined>
   /** Every object whose key starts with `prefix`, sorted by key. Throws BucketError. */
   list(prefix: string): AsyncIterable<BucketEntry>
+  /**
+   * Whether the credentials are others than those that were last used, so that a refusal may be over; costs no request,
+   * and throws nothing. Absent where they cannot change, or where nobody can see it.
+   */
+  readonly credentialsChanged?: (() => Promise<boolean>) | undefined
 }
 
 export interface BucketEntry {

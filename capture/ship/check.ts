@@ -1,8 +1,8 @@
 /** Whether a bucket does what shipping needs, asked before the first window is due: better told now than then. */
 import { type Bucket, BucketError } from './bucket.ts'
 import { notStored, sha256 } from './commit.ts'
-import { type DelayRule, delayRuleOf, failureOf, retryDelayMs } from './retry.ts'
-import type { ShipLog, ShipTimers } from './shipper.ts'
+import { type DelayRule, delayRuleOf, type Failure, failureOf, retryDelayMs } from './retry.ts'
+import type { ShipLog, ShipTimers } from './world.ts'
 
 /** Written over by every capture and never deleted: nobody needs the right to delete. Readers pass it by. */
 export const PROBE_KEY = 'probe/l2cap.txt'
@@ -30,8 +30,8 @@ export interface StartCheckOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number
   readonly log: ShipLog
-  /** After each try: what it found wrong, `<code>: <message>`, or null where the bucket is right. */
-  readonly onResult: (fault: string | null) => void
+  /** After each try: what it found wrong, or null where the bucket is right. */
+  readonly onResult: (failure: Failure | null) => void
 }
 
 /**
@@ -61,6 +61,12 @@ export class StartCheck {
     return undefined
   }
 
+  /** The next try is due now: what the last one found wrong may be right. */
+  hurry(): void {
+    this.#alike = 0
+    this.#atMs = 0
+  }
+
   /** No more tries. One that is on its way ends by its own deadlines, and nothing is made of what it finds. */
   abandon(): void {
     this.#state = 'over'
@@ -81,7 +87,7 @@ export class StartCheck {
   }
 
   /** Sets the time of the next try. */
-  #failed(error: unknown): string {
+  #failed(error: unknown): Failure {
     const { timers, random, log } = this.#options
     const failure = failureOf(error)
     const { code, message, class: errorClass } = failure
@@ -94,7 +100,7 @@ export class StartCheck {
     this.#state = 'due'
     const fields = { code, class: errorClass, check: this.#tries, delayMs }
     log.warn(fields, `the check of the bucket failed: ${message}`)
-    return `${code}: ${message}`
+    return failure
   }
 
   #isOver(): boolean {

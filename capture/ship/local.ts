@@ -10,6 +10,7 @@ import { type Bucket, type BucketEntry, BucketError, OBJECT_TOO_LARGE } from './
 import { makeDirectories, makeDirectory, syncPath, systemCode, writeNewFile } from './durable.ts'
 import { keyFault } from './keys.ts'
 import { explainLocalError } from './local-errors.ts'
+import { type Asked, Requests } from './requests.ts'
 
 /** The dot hides unfinished objects from folder readers (pandas, pyarrow) and from `*.parquet`. */
 const TEMPORARY_PREFIX = '.l2cap-tmp-'
@@ -28,6 +29,8 @@ export interface LocalBucketOptions {
   readonly onStep?: (step: LocalPutStep, key: string) => void
   /** Told once, when the first put has looked for leftovers and found any. */
   readonly onLeftovers?: (found: Leftovers) => void
+  /** Counts what is asked of it. */
+  readonly requests?: Requests
 }
 
 /** Unfinished objects of earlier writers. */
@@ -44,6 +47,7 @@ export class LocalBucket implements Bucket {
   readonly description: string
   readonly #root: string
   readonly #options: LocalBucketOptions
+  readonly #requests: Requests
   readonly #synced = new Set<string>()
   #started = false
 
@@ -51,6 +55,7 @@ export class LocalBucket implements Bucket {
   constructor(root: string, options: LocalBucketOptions = {}) {
     this.#root = path.resolve(root)
     this.#options = options
+    this.#requests = options.requests ?? new Requests()
     this.description = `directory ${this.#root}`
   }
 
@@ -60,7 +65,8 @@ export class LocalBucket implements Bucket {
     if (found !== sha256) {
       throw new BucketError('bad_digest', 'integrity', `${key}: the bytes hash to ${found}, not to ${sha256}`)
     }
-    await this.#explained(`writing ${key}`, async () => {
+    const asked = { operation: 'put', key, bytes: body.byteLength } as const
+    await this.#asked(asked, `writing ${key}`, async () => {
       const root = await this.#start()
       const directory = await this.#directory(root, parts.slice(0, -1), key)
       await this.#replace(directory, parts.at(-1) ?? '', key, body)
@@ -69,7 +75,7 @@ export class LocalBucket implements Bucket {
 
   async get(key: string, bytesMax = Number.POSITIVE_INFINITY): Promise<Buffer | undefined> {
     const parts = keyParts(key)
-    return await this.#explained(`reading ${key}`, async () => {
+    return await this.#asked({ operation: 'get', key }, `reading ${key}`, async () => {
       try {
         const root = await fs.realpath(this.#root)
         const file = await fs.realpath(path.join(root, ...parts))
@@ -89,7 +95,8 @@ export class LocalBucket implements Bucket {
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
     const parts = folder === '' ? [] : keyParts(folder.slice(0, -1))
     const directory = path.join(this.#root, ...parts)
-    const found = await this.#explained(`listing ${prefix}`, async () => {
+    const asked = { operation: 'list', key: prefix } as const
+    const found = await this.#asked(asked, `listing ${prefix}`, async () => {
       const real = await realPathIfThere(directory)
       if (real !== undefined) assertInside(await fs.realpath(this.#root), real, prefix)
       // A file where the prefix has a folder holds no keys; as the root it is a mistake that readdir names.
@@ -193,6 +200,15 @@ export class LocalBucket implements Bucket {
     const real = await fs.realpath(directory)
     assertInside(root, real, key)
     return real
+  }
+
+  /** An operation that counts as a request; a directory that fails has answered. */
+  async #asked<T>(asked: Asked, doing: string, work: () => Promise<T>): Promise<T> {
+    return await this.#requests.run(
+      asked,
+      () => this.#explained(doing, work),
+      () => 'error',
+    )
   }
 
   /** Runs file operations; a system error becomes a BucketError that says what to do. */

@@ -43,18 +43,21 @@ export {
   sealManifest,
   serialiseManifest,
 } from './manifest.ts'
-export { type BucketCounts, MeteredBucket } from './meter.ts'
 export { openBucket } from './open-bucket.ts'
+export {
+  BUCKET_OPERATIONS,
+  REQUEST_OUTCOMES,
+  type RequestCounts,
+  Requests,
+} from './requests.ts'
 export { type Failure, failureOf, retryDelayMs } from './retry.ts'
-export type { S3Options } from './s3/mod.ts'
+export { CALL_WORDS, type S3Options } from './s3/mod.ts'
 export {
   type DrainResult,
   type ShipCounts,
-  type ShipLog,
   Shipper,
   type ShipperOptions,
   type ShipState,
-  type ShipTimers,
 } from './shipper.ts'
 export {
   type DropStep,
@@ -69,3 +72,4 @@ export {
   spoolPaths,
 } from './spool.ts'
 export { dateOfUs, formatTimeUs, isTimeText, parseTimeUs, TimeError } from './time.ts'
+export type { ShipLog, ShipTimers } from './world.ts'

@@ -22,7 +22,8 @@ type Env = Readonly<Record<string, string | undefined>>
 export function openBucket(storage: ProcessStorage, env: Env, options: S3Options = {}): Bucket {
   const { local, s3 } = storage
   if (s3 !== undefined) return new S3Bucket(configOf(s3, env), { env, ...options })
-  if (local !== undefined) return new LocalBucket(local.path)
+  const { requests } = options
+  if (local !== undefined) return new LocalBucket(local.path, requests === undefined ? {} : { requests })
   throw new BucketError('storage_missing', 'configuration', 'there is no storage: give s3 or local')
 }
 

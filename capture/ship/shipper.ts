@@ -5,26 +5,14 @@
 import { type Bucket, BucketError, type BucketErrorClass } from './bucket.ts'
 import { StartCheck } from './check.ts'
 import { type CommitHooks, commitWindow } from './commit.ts'
+import { CredentialWatch } from './credential-watch.ts'
 import type { MarketKey } from './keys.ts'
 import { Pace } from './pace.ts'
 import { listQuarantined, shipQuarantined } from './quarantine.ts'
 import { type DelayRule, delayRuleOf, type Failure, failureOf, retryDelayMs } from './retry.ts'
 import type { Spool, SpoolWindow } from './spool.ts'
 import { formatTimeUs } from './time.ts'
-
-/** The wall clock and a timer, handed in. */
-export interface ShipTimers {
-  /** Milliseconds since the Unix epoch. */
-  nowMs(): number
-  /** Calls `fire` once after the delay; the returned function takes it back. */
-  setTimer(delayMs: number, fire: () => void): () => void
-}
-
-/** What a pino logger offers of itself. */
-export interface ShipLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-}
+import type { ShipLog, ShipTimers } from './world.ts'
 
 export interface ShipperOptions {
   readonly bucket: Bucket
@@ -114,6 +102,9 @@ export class Shipper {
   /** A wait that a new window must not cut short. */
   #backingOff = false
   readonly #check: StartCheck | undefined
+  readonly #credentials: CredentialWatch | undefined
+  /** Whether it waits after a refusal of its credentials. */
+  #isRefused = false
   /** Whether nothing waited the last time: the next window is a fresh one, and comes to all captures at once. */
   #isFresh = false
   #attempt = 0
@@ -130,6 +121,7 @@ export class Shipper {
     const { windowEveryMs = WINDOW_EVERY_MS, random, spreadBy } = options
     this.#pace = new Pace({ windowEveryMs, random, spreadBy })
     this.#check = this.#makeCheck(options)
+    this.#credentials = this.#makeWatch(options)
     this.#state = {
       state: 'idle',
       reason: null,
@@ -195,6 +187,7 @@ export class Shipper {
     this.#check?.abandon()
     this.#wakeUp()
     await this.#loop
+    this.#credentials?.end()
     for (const resolve of this.#idleWaiters) resolve()
   }
 
@@ -251,12 +244,27 @@ export class Shipper {
 
   #makeCheck({ check, timers, random, log }: ShipperOptions): StartCheck | undefined {
     if (check === undefined) return undefined
-    const onResult = (fault: string | null) => {
-      this.#setState({ check: fault })
+    const onResult = (failure: Failure | null) => {
+      this.#setState({ check: failure === null ? null : textOf(failure) })
+      if (failure?.class === 'credential') this.#credentials?.begin()
+      if (failure === null && !this.#isRefused) this.#credentials?.end()
       // the loop looks when the next try is due
       this.notify()
     }
     return new StartCheck({ check, timers, random, log, onResult })
+  }
+
+  /** New credentials end the waits for a try by the old ones, of the check too. */
+  #makeWatch({ bucket, timers, log }: ShipperOptions): CredentialWatch | undefined {
+    const { credentialsChanged } = bucket
+    if (credentialsChanged === undefined) return undefined
+    return new CredentialWatch(credentialsChanged, timers, () => {
+      log.info({}, 'the credentials are others than those that were refused: they are tried at once')
+      this.#check?.hurry()
+      this.#attempt = 0
+      if (this.#isRefused) this.#wakeUp()
+      else this.notify()
+    })
   }
 
   /** After all windows: what is in quarantine is evidence for people, nobody waits for it. False where none is. */
@@ -301,6 +309,8 @@ export class Shipper {
     this.#pace.failed()
     const delayMs = retryDelayMs(failure, this.#attempt, random())
     const { code, message } = failure
+    this.#isRefused = failure.class === 'credential'
+    if (this.#isRefused) this.#credentials?.begin()
     // a look into a directory each few seconds is worth a line a minute
     const nowMs = this.#options.timers.nowMs()
     if (code !== this.#told.code || Math.abs(nowMs - this.#told.atMs) >= TOLD_AGAIN_MS) {
@@ -308,8 +318,9 @@ export class Shipper {
       const fields = { code, class: failure.class, attempt: this.#attempt, delayMs, spool: spool.directory }
       log.warn(fields, message)
     }
-    this.#enter('waiting', `${code}: ${message}`, this.#state.waitingWindows)
+    this.#enter('waiting', textOf(failure), this.#state.waitingWindows)
     await this.#backOff(delayMs)
+    this.#isRefused = false
   }
 
   /** Waits, whatever is sealed meanwhile; only a drain or the end cuts it short. */
@@ -338,6 +349,8 @@ export class Shipper {
   }
 
   #succeeded(state: ShipState['state'], waitingWindows: number): void {
+    // the check may be refused still
+    if (this.#state.check === null) this.#credentials?.end()
     this.#attempt = 0
     this.#failedRule = undefined
     this.#enter(state, null, waitingWindows)
@@ -374,4 +387,8 @@ export class Shipper {
   #now(): string {
     return formatTimeUs(Math.round(this.#options.timers.nowMs() * 1000))
   }
+}
+
+function textOf({ code, message }: Failure): string {
+  return `${code}: ${message}`
 }

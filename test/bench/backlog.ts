@@ -8,11 +8,12 @@ import {
   type Bucket,
   MANIFEST_FILE,
   type Manifest,
-  MeteredBucket,
   objectKey,
   openSpool,
   parseManifest,
   parseTimeUs,
+  type RequestCounts,
+  Requests,
   Shipper,
   type ShipTimers,
   type Spool,
@@ -71,14 +72,15 @@ async function whole(bucket: Bucket, key: string): Promise<Buffer> {
   return body
 }
 
-/** Ships `count` windows, those given over and over; into a bucket that holds none of them. */
+/** Ships `count` windows, those given over and over; into a bucket that counts its requests and holds none of them. */
 export async function drainBacklog(
-  into: Bucket,
+  into: (requests: Requests) => Bucket,
   windows: readonly Window[],
   count: number,
   outage?: Outage,
 ): Promise<Drain> {
-  const bucket = new MeteredBucket(into)
+  const requests = new Requests()
+  const bucket = into(requests)
   const spool = await spoolOf(windows, count)
   const timers = new CountingTimers()
   const { promise: emptied, resolve } = Promise.withResolvers<void>()
@@ -95,7 +97,7 @@ export async function drainBacklog(
   })
   if (outage !== undefined) await loseStore(shipper, timers, outage)
   // tries that met no store are not counted
-  const { counts: away } = bucket
+  const away = requests.counts
   const startedAt = performance.now()
   const before = process.cpuUsage()
   shipper.start()
@@ -104,16 +106,21 @@ export async function drainBacklog(
   const busyMs = performance.now() - startedAt
   const { user, system } = process.cpuUsage(before)
   await shipper.stop()
-  const { puts, gets, putBytes, gotBytes } = bucket.counts
+  const { counts } = requests
   return {
     windows: count,
-    requests: puts + gets - away.puts - away.gets,
-    putBytes,
-    gotBytes,
+    requests: sumOf(counts) - sumOf(away),
+    putBytes: counts.putBytes,
+    gotBytes: counts.gotBytes,
     busyMs,
     restMs: timers.passedMs,
     cpuMs: (user + system) / 1000,
   }
+}
+
+function sumOf({ ended }: RequestCounts): number {
+  const outcomes = Object.values(ended).flatMap((each) => Object.values(each))
+  return outcomes.reduce((sum, each) => sum + each, 0)
 }
 
 async function within(ms: number, work: Promise<void>, state: () => string): Promise<void> {

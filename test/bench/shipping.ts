@@ -3,7 +3,7 @@
  * a directory. Both run at once, so that the moods of the machine are those of both. Then the windows that they wrote
  * drain as the backlog of an outage.
  */
-import { LocalBucket } from '../../capture/ship/mod.ts'
+import { LocalBucket, type Requests } from '../../capture/ship/mod.ts'
 import { Pace } from '../../capture/ship/pace.ts'
 import { S3Bucket } from '../../capture/ship/s3/mod.ts'
 import { s3Problem } from '../s3/server.ts'
@@ -191,16 +191,20 @@ async function measureDrains(
   const outage = { begin: () => store.server.kill(), end: () => store.server.start() }
   const local: Drain[] = []
   const s3: Drain[] = []
-  const warm = new S3Bucket({ ...store.config, prefix: 'backlog-warm' }, { env: {} })
-  for (const into of [warm, new LocalBucket(makeTemporary())]) {
+  const opened: S3Bucket[] = []
+  const s3Bucket = (prefix: string) => (requests: Requests) => {
+    const bucket = new S3Bucket({ ...store.config, prefix }, { env: {}, requests })
+    opened.push(bucket)
+    return bucket
+  }
+  const directory = (requests: Requests) => new LocalBucket(makeTemporary(), { requests })
+  for (const into of [s3Bucket('backlog-warm'), directory]) {
     await drainBacklog(into, windows, WARM_BACKLOG_WINDOWS)
   }
-  warm.close()
   for (let repeat = 0; repeat < drains; repeat++) {
-    local.push(await drainBacklog(new LocalBucket(makeTemporary()), windows, backlogWindows))
-    const bucket = new S3Bucket({ ...store.config, prefix: `backlog-${repeat}` }, { env: {} })
-    s3.push(await drainBacklog(bucket, windows, backlogWindows, outage))
-    bucket.close()
+    local.push(await drainBacklog(directory, windows, backlogWindows))
+    s3.push(await drainBacklog(s3Bucket(`backlog-${repeat}`), windows, backlogWindows, outage))
   }
+  for (const bucket of opened) bucket.close()
   return { local, s3 }
 }

@@ -99,8 +99,12 @@ describe('a bucket at the command line', needsServer, () => {
       [place, env, /there is no manifest below s3:\/\/market-data\/l2\/a; give the bucket and prefix/],
       [place, { ...env, AWS_SECRET_ACCESS_KEY: 'wrong' }, /secret key does not belong to the access key/],
       [place, { ...env, AWS_ACCESS_KEY_ID: 'wrong' }, /does not know this access key/],
-      [[...place, '--s3-region', 'eu-west-1'], env, /in the region us-east-1; set/],
-      [['s3://no-such-bucket', ...options], env, /there is no such bucket/],
+      [[...place, '--s3-region', 'eu-west-1'], env, /in the region us-east-1; set --s3-region/],
+      [
+        ['s3://no-such-bucket', ...options],
+        env,
+        /there is no such bucket; create it, or correct the bucket in s3:/,
+      ],
       [[address], { ...env, AWS_ENDPOINT_URL_S3: server.endpoint }, /there is no manifest below/],
       [[...place, '--s3-ca', '/no/such.pem'], env, /certificate \/no\/such\.pem cannot be read \(ENOENT\)/],
     ]

@@ -144,4 +144,26 @@ export const SHIP: readonly Mutation[] = [
       name: 'chain_broken: the first row of a window does not follow the window before',
     },
   },
+  {
+    name: 'a web page is taken for an object',
+    why: 'a log-in page of the network is told to be a manifest of somebody else, and is written over',
+    file: 'capture/ship/s3/bucket.ts',
+    find: "if (PAGE_PATTERN.test(ContentType ?? '')) {",
+    replace: "if (ContentType === '') {",
+    test: {
+      file: 'test/ship/s3-bucket.test.ts',
+      name: 'get: a page of whoever is in the way, an error in a 200, and what names no object are not taken for the object',
+    },
+  },
+  {
+    name: 'a corrected Secret waits for the next try',
+    why: 'whoever mends a key sees nothing for minutes, and mends it again',
+    file: 'capture/ship/shipper.ts',
+    find: 'if (this.#isRefused) this.#wakeUp()',
+    replace: 'if (this.#isRefused) this.notify()',
+    test: {
+      file: 'test/ship/credential-watch.test.ts',
+      name: 'credentials: a corrected Secret is tried within five seconds, in the middle of a wait of minutes',
+    },
+  },
 ]

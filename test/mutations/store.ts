@@ -106,7 +106,7 @@ const REQUESTS: readonly Mutation[] = [
     name: 'any 200 is an object that was stored',
     why: "a network's log-in page is taken for a store",
     file: BUCKET,
-    find: "if (ETag === undefined) throw notS3('it says 200 and names no object')\n",
+    find: 'if (ETag === undefined) throw notS3(NAMELESS)\n',
     replace: '',
     test: NOT_BELIEVED,
   },

@@ -61,7 +61,14 @@ async function withMetrics(
         ...{ attempts: 6, committed: 3, already: 1, failures: 2, quarantined: 0 },
         failuresByClass: { transient: 2, clock: 0, credential: 0, configuration: 0, integrity: 0 },
       },
-      asked: { puts: 8, gets: 12, lists: 1, putBytes: 800, gotBytes: 900 },
+      asked: {
+        ended: {
+          put: { ok: 8, absent: 0, error: 1, unanswered: 2 },
+          get: { ok: 12, absent: 4, error: 0, unanswered: 0 },
+          list: { ok: 1, absent: 0, error: 0, unanswered: 0 },
+        },
+        ...{ putBytes: 800, gotBytes: 900 },
+      },
       commitSeconds: new Histogram([1]),
       halts: [
         { reason: 'Killed', message: '', run: '', at: '2026-11-22T12:00:03.500000Z' },
@@ -129,7 +136,8 @@ describe('metrics', () => {
       )
       assert.equal(of('l2cap_windows_shipped_total{outcome="committed"}'), 3)
       assert.equal(of('l2cap_ship_failures_total{class="transient"}'), 2)
-      assert.equal(of('l2cap_bucket_requests_total{operation="get"}'), 12)
+      assert.equal(of('l2cap_bucket_requests_total{operation="get",outcome="ok"}'), 12)
+      assert.equal(of('l2cap_bucket_requests_total{operation="put",outcome="unanswered"}'), 2)
       assert.equal(of('l2cap_take_overs_total{outcome="done"}'), 0)
       assert.ok(of('l2cap_journal_written_bytes_total{}') > 0)
       assert.ok(of('l2cap_connection_age_seconds{route="market"}') > 0)

@@ -25,6 +25,7 @@ function status(world: KeeperWorld, ending = false) {
       ...{ state: 'waiting' as const, reason: 'no_space: full', since: '2026-11-22T12:01:00.000000Z' },
       ...{ check: null, lastCommit: null, waitingWindows: 2 },
     },
+    unanswered: 'waiting for an answer to PUT a for 6 s',
     halts: [{ reason: 'CrossedBook', message: 'why', run: 'r', at: '2026-11-22T12:00:00.000000Z' }],
   })
 }
@@ -54,6 +55,7 @@ describe('status', () => {
       assert.deepEqual(now.ship, {
         ...{ state: 'waiting', since: '2026-11-22T12:01:00.000000Z' },
         ...{ reason: 'no_space: full', check: null, lastCommit: null },
+        unanswered: 'waiting for an answer to PUT a for 6 s',
       })
       assert.deepEqual(now.halts, [
         { reason: 'CrossedBook', message: 'why', at: '2026-11-22T12:00:00.000000Z' },

@@ -5,7 +5,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as moment } from 'node:timers/promises'
-import { type Bucket, BucketError } from '../../capture/ship/mod.ts'
+import { type Bucket, BucketError, Requests } from '../../capture/ship/mod.ts'
 import type { S3Bucket } from '../../capture/ship/s3/mod.ts'
 import { mountMemory, mountProblem } from '../faults/machine.ts'
 import { sha256, temporary } from '../ship/fixture.ts'
@@ -132,6 +132,22 @@ describe('a real server', () => {
     store.server.resume()
     await shipping.finish()
     await shipping.assertShipped(store.truth)
+  })
+
+  test('stopped for seconds: what is not answered is told while nothing has failed yet', own, async (t) => {
+    const store = await ownStore(t)
+    const requests = new Requests()
+    const shipping = await shippingTo(t, store, store.bucket({ requests }))
+    store.server.pause()
+    shipping.shipper.start()
+    assert.equal(requests.unanswered, null)
+    await shipping.until('it is told', () => requests.unanswered !== null)
+    assert.match(requests.unanswered ?? '', /^waiting for an answer to GET manifest\/.*\.json for [5-9] s$/)
+    assert.deepEqual([shipping.shipper.state.reason, shipping.shipper.counts.failures], [null, 0])
+    store.server.resume()
+    await shipping.finish()
+    await shipping.assertShipped(store.truth)
+    assert.deepEqual([requests.unanswered, shipping.shipper.counts.failures], [null, 0])
   })
 
   test('its disk is full: what waits is safe, and goes when there is room', disk, async (t) => {

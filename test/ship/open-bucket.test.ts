@@ -2,9 +2,8 @@ import assert from 'node:assert/strict'
 import path from 'node:path'
 import { test } from 'node:test'
 import { BucketError } from '../../capture/ship/bucket.ts'
-import { MeteredBucket } from '../../capture/ship/meter.ts'
 import { openBucket } from '../../capture/ship/open-bucket.ts'
-import { EvilBucket, sha256, temporary } from './fixture.ts'
+import { sha256, temporary } from './fixture.ts'
 
 test('open: what the configuration leaves open comes from the usual variables, and what it says comes first', () => {
   const env = {
@@ -41,18 +40,4 @@ test('open: a directory is one, and nothing is no storage', async (context) => {
   await bucket.put('a.json', Buffer.from('{}'), sha256(Buffer.from('{}')))
   assert.equal(bucket.description, `directory ${path.resolve(directory)}`)
   assert.throws(() => openBucket({}, {}), { code: 'storage_missing' })
-})
-
-test('meter: requests count when they are made, bytes once they were stored or came', async () => {
-  const evil = new EvilBucket()
-  const bucket = new MeteredBucket(evil)
-  const body = Buffer.from('12345')
-  await bucket.put('a', body, sha256(body))
-  await bucket.get('a')
-  await bucket.get('none')
-  for await (const { key } of bucket.list('')) assert.equal(key, 'a')
-  evil.fault = () => 'throw'
-  await assert.rejects(bucket.put('b', body, sha256(body)))
-  await assert.rejects(bucket.get('a'))
-  assert.deepEqual(bucket.counts, { puts: 2, gets: 3, lists: 1, putBytes: 5, gotBytes: 5 })
 })

@@ -192,6 +192,27 @@ test('put: what says 200 and is no store, and a store that tells another hash, a
   assert.equal(store.seen.length, cases.length, 'each was asked once')
 })
 
+test('get: a page of whoever is in the way, an error in a 200, and what names no object are not taken for the object', async (context) => {
+  const store = await fakeStore(context, TAKEN)
+  const bucket = bucketAt(context, store.endpoint)
+  const html = { 'content-type': 'text/html; charset=utf-8' }
+  const cases: readonly (readonly [Answer, string, string])[] = [
+    [reply(200, '<html>sign in</html>', { ...html, etag: '"x"' }), 'NotS3', 'configuration'],
+    [reply(200, '<html>sign in</html>', html), 'NotS3', 'configuration'],
+    [reply(200, '{"sign": "in"}'), 'NotS3', 'configuration'],
+    [reply(200, 'x'.repeat(1024 * 1024)), 'NotS3', 'configuration'],
+    [reply(200, errorXml('InternalError')), 'InternalError', 'transient'],
+    [reply(200, errorXml('SlowDown')), 'SlowDown', 'transient'],
+  ]
+  for (const [answer, code, errorClass] of cases) {
+    store.answer = answer
+    const failure = await failureIn(bucket.get(KEY))
+    assert.deepEqual([failure.code, failure.class], [code, errorClass], failure.message)
+  }
+  store.answer = reply(200, errorXml('NoSuchKey'))
+  assert.equal(await bucket.get(KEY), undefined)
+})
+
 test('errors: no credential and no signed header is anywhere in them, whatever the store or the network says', async (context) => {
   const echo: Answer = (seen, response) => {
     const { authorization = '' } = seen.headers
@@ -297,10 +318,9 @@ test('check: writes, reads back and lists one fixed key below the prefix; says w
     if (operation === 'list')
       return reply(200, page([...objects.keys()].map((each) => each.replace('/data/', ''))))(seen, response)
     const body = objects.get(key)
-    return (body === undefined ? reply(404, errorXml('NoSuchKey')) : reply(200, body.toString()))(
-      seen,
-      response,
-    )
+    return (
+      body === undefined ? reply(404, errorXml('NoSuchKey')) : reply(200, body.toString(), { etag: '"x"' })
+    )(seen, response)
   })
   const bucket = bucketAt(context, store.endpoint)
   await checkBucket(bucket)

@@ -1,6 +1,6 @@
 /** One damage for each kind of problem that a report names. */
 import { cp, readFile, truncate, writeFile } from 'node:fs/promises'
-import { keyOfManifest } from '../../capture/ship/mod.ts'
+import { keyOfManifest, MANIFEST_BYTES_MAX } from '../../capture/ship/mod.ts'
 import type { ProblemKind } from '../../capture/verify/mod.ts'
 import { objectOf, type Row, remove, replaceObject, rewrite, rewriteCoverage } from './damage.ts'
 import { changeRow, keyIn, type Scenario, windowOf } from './scenario.ts'
@@ -39,6 +39,15 @@ function tableOf(s: Scenario): readonly Entry[] {
       'a manifest cut in half',
       async (place) => {
         await truncate(place.path(manifestKey()), 300)
+        return manifestKey()
+      },
+    ],
+    [
+      'manifest_unreadable',
+      'a manifest that has grown beyond what is read of one',
+      async (place) => {
+        // the file has holes: it costs no disk
+        await truncate(place.path(manifestKey()), MANIFEST_BYTES_MAX + 1)
         return manifestKey()
       },
     ],

@@ -1,26 +1,36 @@
 /**
- * An S3-compatible store as a bucket. One request an operation, never repeated here unless asked for: the shipper has
- * its own loop. Plain PUT of whole Buffers with our SHA-256, plain GET, paged list; no multipart, no conditions.
+ * An S3-compatible store as a bucket. No request is repeated here unless asked for: the shipper has its own loop, and
+ * each that is sent is counted. Plain PUT of whole Buffers with our SHA-256, plain GET, paged list; no multipart, no
+ * conditions.
  */
 import { Readable } from 'node:stream'
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
 import { type Bucket, type BucketEntry, BucketError, OBJECT_TOO_LARGE } from '../bucket.ts'
+import { type Asked, type RequestOutcome, Requests } from '../requests.ts'
 import { failureOf, retryDelayMs } from '../retry.ts'
-import { classifyS3Error } from './classify.ts'
+import { classifyS3Error, statusOf } from './classify.ts'
 import { addressOf, S3_DEADLINES, type S3Config, type S3Deadlines } from './config.ts'
 import { Deadline } from './deadline.ts'
 import { NOT_S3 } from './meanings.ts'
 import { type Session, Sessions } from './session.ts'
+import { inWords, SPEC_WORDS, type Words } from './words.ts'
 
 /** No capture writes larger objects: what is larger is none of ours, and would not fit into memory. */
 const OBJECT_BYTES_MAX = 1024 ** 3
 const PAGE_KEYS_MAX = 1000
+const ERROR_BYTES_MAX = 64 * 1024
+const NAMELESS = 'it says 200 and names no object'
+const PAGE_PATTERN = /^text\/html\b/i
 
 export interface S3Options {
   readonly deadlines?: Partial<S3Deadlines>
   /** For proxies; by default the process's. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly nowMs?: () => number
+  /** Counts what is sent. */
+  readonly requests?: Requests
+  /** What settings are called where they were given; by default as in a specification. */
+  readonly words?: Words
   /** For commands that only read and have no loop of their own: tries a request, and who waits between them. */
   readonly reads?: { readonly tries: number; readonly wait: (delayMs: number) => Promise<void> }
 }
@@ -38,6 +48,8 @@ export class S3Bucket implements Bucket {
   readonly #deadlines: S3Deadlines
   readonly #sessions: Sessions
   readonly #options: S3Options
+  readonly #requests: Requests
+  readonly credentialsChanged: (() => Promise<boolean>) | undefined
 
   /** Touches nothing: a wrong address is an operation's error. */
   constructor(config: S3Config, options: S3Options = {}) {
@@ -45,6 +57,8 @@ export class S3Bucket implements Bucket {
     this.#name = config.bucket
     this.#root = config.prefix === '' ? '' : `${config.prefix}/`
     this.#options = options
+    this.#requests = options.requests ?? new Requests()
+    this.credentialsChanged = config.credentials.changed
     this.#deadlines = { ...S3_DEADLINES, ...options.deadlines }
     const { env = process.env, nowMs = Date.now } = options
     this.#sessions = new Sessions(config, this.#deadlines, env, nowMs)
@@ -61,11 +75,13 @@ export class S3Bucket implements Bucket {
         ContentType: contentTypeOf(key),
         ChecksumSHA256: checksum,
       })
-      const { ETag, ChecksumSHA256 } = await client.send(command, { abortSignal: deadline.signal })
-      if (ETag === undefined) throw notS3('it says 200 and names no object')
-      if (ChecksumSHA256 !== undefined && ChecksumSHA256 !== checksum) {
-        throw new BucketError('ChecksumMismatch', 'integrity', 'the store received other bytes')
-      }
+      await this.#send({ operation: 'put', key, bytes: body.byteLength }, async () => {
+        const { ETag, ChecksumSHA256 } = await client.send(command, { abortSignal: deadline.signal })
+        if (ETag === undefined) throw notS3(NAMELESS)
+        if (ChecksumSHA256 !== undefined && ChecksumSHA256 !== checksum) {
+          throw new BucketError('ChecksumMismatch', 'integrity', 'the store received other bytes')
+        }
+      })
     })
   }
 
@@ -74,9 +90,19 @@ export class S3Bucket implements Bucket {
       const { session, deadline } = attempt
       const command = new session.sdk.GetObjectCommand({ Bucket: this.#name, Key: this.#root + key })
       try {
-        const { Body } = await session.client.send(command, { abortSignal: deadline.signal })
-        if (!(Body instanceof Readable)) throw notS3('it says 200 without a body')
-        return await readWhole(Body, bytesMax, deadline)
+        return await this.#send({ operation: 'get', key }, async () => {
+          const { Body, ETag, ContentType } = await session.client.send(command, {
+            abortSignal: deadline.signal,
+          })
+          if (!(Body instanceof Readable)) throw notS3('it says 200 without a body')
+          // a page of whoever is in the way must not be taken for the object
+          if (PAGE_PATTERN.test(ContentType ?? '')) {
+            Body.destroy()
+            throw notS3('it says 200 and gives a web page')
+          }
+          if (ETag === undefined) throw await errorIn(Body, deadline)
+          return await readWhole(Body, bytesMax, deadline)
+        })
       } catch (error) {
         if (storeCodeOf(error) === 'NoSuchKey') return undefined
         // AWS says so of what is not there, unless the whole bucket may be listed; the prefix alone may be listed
@@ -91,8 +117,7 @@ export class S3Bucket implements Bucket {
   /** Throws what the store says to a list. */
   async #isListed(key: string, { session: { sdk, client }, deadline }: Attempt): Promise<boolean> {
     const command = new sdk.ListObjectsV2Command({ Bucket: this.#name, Prefix: this.#root + key, MaxKeys: 1 })
-    const page = await client.send(command, { abortSignal: deadline.signal })
-    assertList(page)
+    const page = await this.#list(key, () => client.send(command, { abortSignal: deadline.signal }))
     // the key itself sorts before all that begin with it
     return page.Contents?.[0]?.Key === this.#root + key
   }
@@ -136,8 +161,7 @@ export class S3Bucket implements Bucket {
         MaxKeys: PAGE_KEYS_MAX,
         ...(token === undefined ? {} : { ContinuationToken: token }),
       })
-      const page = await client.send(command, { abortSignal: deadline.signal })
-      assertList(page)
+      const page = await this.#list(prefix, () => client.send(command, { abortSignal: deadline.signal }))
       const entries = (page.Contents ?? []).map(({ Key = '', Size = 0, LastModified }) => ({
         key: this.#relative(Key),
         bytes: Size,
@@ -149,6 +173,22 @@ export class S3Bucket implements Bucket {
       }
       return { entries, next }
     })
+  }
+
+  async #list(
+    prefix: string,
+    send: () => Promise<ListObjectsV2CommandOutput>,
+  ): Promise<ListObjectsV2CommandOutput> {
+    return await this.#send({ operation: 'list', key: prefix }, async () => {
+      const page = await send()
+      assertList(page)
+      return page
+    })
+  }
+
+  /** One request of HTTP, its reply read to the end. */
+  async #send<T>(asked: Asked, work: () => Promise<T>): Promise<T> {
+    return await this.#requests.run(asked, work, outcomeOf)
   }
 
   #relative(key: string): string {
@@ -203,10 +243,11 @@ export class S3Bucket implements Bucket {
   ): BucketError {
     const clean = (text: string, instead: string) =>
       secrets.some((secret) => text.includes(secret)) ? instead : text
+    const told = inWords(message, this.#options.words ?? SPEC_WORDS)
     return new BucketError(
       clean(code, 'Withheld'),
       errorClass,
-      `${this.description}: ${doing}: ${clean(message, 'the reply repeats a credential, so it is not shown')}`,
+      `${this.description}: ${doing}: ${clean(told, 'the reply repeats a credential, so it is not shown')}`,
       { retryAfterMs },
     )
   }
@@ -241,6 +282,26 @@ function assertList(page: ListObjectsV2CommandOutput): void {
 
 function listingOf(prefix: string): string {
   return prefix === '' ? 'listing the bucket' : `listing ${prefix}`
+}
+
+/** What a reply of 200 means that has no name of an object: an error of the store after all, or no store. */
+async function errorIn(body: Readable, deadline: Deadline): Promise<Error> {
+  let text = ''
+  try {
+    text = (await readWhole(body, ERROR_BYTES_MAX, deadline)).toString('latin1')
+  } catch (error) {
+    // no error is so long
+    if (!(error instanceof BucketError)) throw error
+  }
+  const code = text.includes('<Error>') ? /<Code>(\w{1,64})<\/Code>/.exec(text)?.[1] : undefined
+  if (code === undefined) return notS3(NAMELESS)
+  // as the SDK does it for an error in the reply to a PUT
+  return Object.assign(new Error('an error in a 200'), { Code: code, $metadata: { httpStatusCode: 500 } })
+}
+
+function outcomeOf(error: unknown): RequestOutcome {
+  if (storeCodeOf(error) === 'NoSuchKey') return 'absent'
+  return error instanceof BucketError || statusOf(error) !== undefined ? 'error' : 'unanswered'
 }
 
 function storeCodeOf(error: unknown): unknown {

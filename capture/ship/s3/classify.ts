@@ -21,7 +21,7 @@ import {
 export interface S3Failure {
   readonly class: BucketErrorClass
   readonly code: string
-  /** What it means and what to do; without the address and the key. */
+  /** What it means and what to do; without the address and the key, settings as in words.ts. */
   readonly message: string
   /** How long the store asked us to stay away, in milliseconds; 0 where it did not. */
   readonly retryAfterMs: number
@@ -67,7 +67,7 @@ function failureOf(meaning: Meaning, ownCode: string): Omit<S3Failure, 'retryAft
 
 function withRegion(meaning: Meaning, region: string | undefined): Meaning {
   if (meaning.code !== 'WrongRegion' || region === undefined) return meaning
-  return { ...meaning, words: `the bucket is in the region ${region}; set storage.s3.region to it` }
+  return { ...meaning, words: `the bucket is in the region ${region}; set {region} to it` }
 }
 
 /** An error that came before a reply: of the network, of TLS, of a deadline, or of our own. */
@@ -107,6 +107,12 @@ function causesOf(error: unknown): object[] {
   return found
 }
 
+/** The status of the reply that an error is about; undefined where none came. */
+export function statusOf(error: unknown): number | undefined {
+  const told = numberOf(record(property(error, '$metadata'))['httpStatusCode'])
+  return Number.isInteger(told) && told >= 100 && told <= 599 ? told : undefined
+}
+
 interface Reply {
   readonly status: number | undefined
   readonly storeCode: string | undefined
@@ -115,10 +121,8 @@ interface Reply {
 }
 
 function replyOf(error: unknown): Reply {
-  const metadata = record(property(error, '$metadata'))
   const headers = record(property(property(error, '$response'), 'headers'))
-  const told = numberOf(metadata['httpStatusCode'])
-  const status = Number.isInteger(told) && told >= 100 && told <= 599 ? told : undefined
+  const status = statusOf(error)
   // an error of a kind that the SDK has a class for may keep its code as its name alone
   const name = property(error, 'name')
   const named = typeof name === 'string' && Object.hasOwn(BY_STORE_CODE, name) ? name : undefined

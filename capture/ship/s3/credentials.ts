@@ -1,4 +1,5 @@
 /** Where credentials come from. Each source is read anew for each client, and after each authentication error. */
+import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import type { NodeHttpHandler } from '@smithy/node-http-handler'
@@ -26,6 +27,8 @@ export interface CredentialSource {
   readonly description: string
   /** Throws BucketError: `CredentialsMissing` where there are none (yet). */
   read(context: CredentialContext): Promise<Credentials>
+  /** Whether `read` would find others than it did last; absent where nobody can see it. Throws nothing. */
+  readonly changed?: () => Promise<boolean>
 }
 
 /** Names of the files and of the environment variables. */
@@ -42,17 +45,38 @@ type Env = Readonly<Record<string, string | undefined>>
 /** Files of fixed names in a directory, as a mounted Secret lays them down. They may come and change at any time. */
 export function mountedCredentials(directory: string): CredentialSource {
   const description = `files ${ID} and ${SECRET} in ${directory}`
+  let lastRead = ''
   return {
     description,
     read: async () => {
-      const values = { [ID]: '', [SECRET]: '', [TOKEN]: '' }
-      for (const name of [ID, SECRET, TOKEN] as const) values[name] = await readValue(directory, name)
+      const files = await readFiles(directory)
+      lastRead = fingerprintOf(files)
+      const fault = files.find(({ text }) => text instanceof BucketError)?.text
+      if (fault instanceof BucketError) throw fault
       return credentialsOf(
-        values,
+        Object.fromEntries(files.map(({ name, text }) => [name, String(text)])),
         `${directory} does not hold them; create the Secret with the keys ${ID} and ${SECRET}`,
       )
     },
+    changed: async () => fingerprintOf(await readFiles(directory)) !== lastRead,
   }
+}
+
+interface CredentialFile {
+  readonly name: string
+  /** What it holds, or why it cannot be read. */
+  readonly text: string | BucketError
+}
+
+async function readFiles(directory: string): Promise<CredentialFile[]> {
+  const files = [ID, SECRET, TOKEN].map(async (name) => ({ name, text: await readValue(directory, name) }))
+  return await Promise.all(files)
+}
+
+/** By what they hold: names, sizes and times of a mounted Secret may stay when it changes, or change when it does not. */
+function fingerprintOf(files: readonly CredentialFile[]): string {
+  const said = files.map(({ text }) => (text instanceof BucketError ? text.message : [text]))
+  return createHash('sha256').update(JSON.stringify(said)).digest('hex')
 }
 
 /** The usual variables of the environment; they never change while a process lives. */
@@ -128,17 +152,16 @@ async function readToken(file: string): Promise<string> {
   )
 }
 
-/** A value from a file, without the newline that editors leave; empty where there is no file. */
-async function readValue(directory: string, name: string): Promise<string> {
+/** A value from a file, without the newline that editors leave; empty where there is no file, or why it cannot be read. */
+async function readValue(directory: string, name: string): Promise<string | BucketError> {
   const file = path.join(directory, name)
   try {
     const text = await fs.readFile(file, 'utf8')
     if (text.length <= FILE_BYTES_MAX) return text.replace(/\s+$/, '')
-    throw new BucketError('CredentialsMissing', 'credential', `${file} is too long to be a credential`)
+    return new BucketError('CredentialsMissing', 'credential', `${file} is too long to be a credential`)
   } catch (error) {
-    if (error instanceof BucketError) throw error
     if (['ENOENT', 'ENOTDIR'].includes(systemCode(error))) return ''
-    throw unreadable(file, error)
+    return unreadable(file, error)
   }
 }
 

@@ -1,4 +1,7 @@
-/** What each error of a store, of the network and of TLS means to the person who runs the capture. */
+/**
+ * What each error of a store, of the network and of TLS means to the person who runs the capture. `{endpoint}` and the
+ * like stand for what the reader calls a setting (words.ts).
+ */
 import type { BucketErrorClass } from '../bucket.ts'
 
 export interface Meaning {
@@ -28,7 +31,7 @@ const NO_SUCH_KEY_ID = credential(
   'the store does not know this access key; was it deleted, or is it of another store?',
 )
 export const WRONG_REGION = configuration(
-  'the bucket is in another region; set storage.s3.region to it',
+  'the bucket is in another region; set {region} to it',
   'WrongRegion',
 )
 export const MALFORMED_KEY = credential(
@@ -68,7 +71,7 @@ export const BY_STORE_CODE: Readonly<Record<string, Meaning>> = {
   RequestExpired: clock("the request is too old by the store's clock; put this machine's clock right (NTP)"),
 
   AccessDenied: credential(
-    'the key is right and lacks the right to this; allow s3:PutObject, s3:GetObject and, on the bucket, ' +
+    'the key is right and lacks the right to this; allow {rights} and, on the bucket, ' +
       's3:ListBucket for the prefix (without the last, AWS says AccessDenied of objects that do not exist)',
   ),
   AllAccessDisabled: credential('all access to the bucket is disabled; ask its owner'),
@@ -88,10 +91,8 @@ export const BY_STORE_CODE: Readonly<Record<string, Meaning>> = {
   InvalidIdentityToken: credential('the web identity token is not accepted; check the role and its trust'),
   IDPCommunicationError: transient('the token service cannot reach the cluster that issued the token'),
 
-  NoSuchBucket: configuration(
-    'there is no such bucket; create it, or correct storage.s3.bucket (and endpoint)',
-  ),
-  InvalidBucketName: configuration('this is no name of a bucket; correct storage.s3.bucket'),
+  NoSuchBucket: configuration('there is no such bucket; create it, or correct {bucket} or {endpoint}'),
+  InvalidBucketName: configuration('this is no name of a bucket; correct {bucket}'),
   PermanentRedirect: WRONG_REGION,
   TemporaryRedirect: WRONG_REGION,
   Redirect: WRONG_REGION,
@@ -126,11 +127,10 @@ export const BY_STORE_CODE: Readonly<Record<string, Meaning>> = {
   XAmzContentSHA256Mismatch: ALTERED,
 }
 
-const UNREACHED = 'check that the store is up and storage.s3.endpoint is right'
+const UNREACHED = 'check that the store is up and {endpoint} is right'
 const failed = (what: string): Meaning => transient(`${what}; ${UNREACHED}`, 'ConnectionFailed')
 const TLS_UNKNOWN = configuration(
-  "the store's certificate is signed by an authority that is not trusted; give it as storage.s3.caSecretName " +
-    '(command line: --s3-ca)',
+  "the store's certificate is signed by an authority that is not trusted; give it as {ca}",
   'TlsFailed',
 )
 const NOT_HTTP = configuration(
@@ -148,7 +148,7 @@ export const BY_SYSTEM_CODE: Readonly<Record<string, Meaning>> = {
   ENETUNREACH: failed('there is no way to the address'),
   EADDRNOTAVAIL: failed('there is no way to the address'),
   ENOTFOUND: transient(
-    `the name is not known; ${UNREACHED} (a store without a name for each bucket wants forcePathStyle)`,
+    `the name is not known; ${UNREACHED} (a store without a name for each bucket wants {pathStyle})`,
     'NameNotFound',
   ),
   EAI_AGAIN: transient('the name service does not answer', 'NameNotFound'),
@@ -170,7 +170,7 @@ export const BY_SYSTEM_CODE: Readonly<Record<string, Meaning>> = {
     'TlsFailed',
   ),
   ERR_TLS_CERT_ALTNAME_INVALID: configuration(
-    "the store's certificate is of another name; correct storage.s3.endpoint, or set forcePathStyle",
+    "the store's certificate is of another name; correct {endpoint}, or use {pathStyle}",
     'TlsFailed',
   ),
   EPROTO: NOT_HTTP,
@@ -192,7 +192,7 @@ export const BY_SYSTEM_PREFIX: readonly (readonly [string, Meaning])[] = [
 ]
 
 export const NOT_S3 = configuration(
-  'what answered is no S3 store; check storage.s3.endpoint, proxies, and a log-in page of the network',
+  'what answered is no S3 store; check {endpoint}, proxies, and a log-in page of the network',
   'NotS3',
 )
 export const TIMEOUT = transient(`no answer in time; ${UNREACHED}`, 'Timeout')

@@ -16,3 +16,4 @@ export {
   mountedCredentials,
   webIdentityCredentials,
 } from './credentials.ts'
+export { CALL_WORDS, inWords, SPEC_WORDS, type Words } from './words.ts'

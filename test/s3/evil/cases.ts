@@ -1,41 +1,51 @@
 /** Every fault, where it is done, and what a person is told about it. */
+import type { BucketErrorClass } from '../../../capture/ship/mod.ts'
 import { FAULT_KINDS, type FaultKind, type FaultTarget } from './faults.ts'
 
 export interface EvilCase {
   readonly name: string
   readonly kind: FaultKind
   readonly target: FaultTarget
-  /** Codes that may be told; none where the fault does no harm. */
-  readonly codes: readonly string[]
+  /** What a person is told while it lasts; undefined where the fault does no harm. */
+  readonly told: Told | undefined
+}
+
+/** As the counters and the reason of the shipper say it. */
+export interface Told {
+  readonly class: BucketErrorClass
+  readonly code: string
 }
 
 const OBJECT = /\.parquet$/
 const MANIFEST = /\.json$/
 
-const LOST = ['not_stored']
-const ALTERED = ['stored_altered', 'ObjectTooLarge']
-const SILENT = ['Timeout']
-const CUT = ['ConnectionFailed']
+const told = (errorClass: BucketErrorClass, code: string): Told => ({ class: errorClass, code })
 
-const CODES: Readonly<Record<FaultKind, readonly string[]>> = {
+const LOST = told('integrity', 'not_stored')
+const ALTERED = told('integrity', 'stored_altered')
+const NO_STORE = told('configuration', 'NotS3')
+const SILENT = told('transient', 'Timeout')
+const CUT = told('transient', 'ConnectionFailed')
+
+const TOLD: Readonly<Record<FaultKind, Told | undefined>> = {
   put_forgotten: LOST,
   put_truncated: ALTERED,
   put_flipped: ALTERED,
-  put_wrong_checksum: ['ChecksumMismatch'],
+  put_wrong_checksum: told('integrity', 'ChecksumMismatch'),
   // what counts are the bytes that came back, by our own hash
-  get_wrong_checksum: [],
+  get_wrong_checksum: undefined,
   get_flipped: ALTERED,
   get_missing: LOST,
   get_old: LOST,
-  html: ['NotS3', ...ALTERED],
-  error_in_200: ['InternalError', 'NotS3', ...ALTERED],
-  internal_error: ['InternalError'],
-  unavailable: ['HttpStatus503'],
-  slow_down: ['SlowDown'],
-  clock: ['RequestTimeTooSkewed'],
-  access_denied: ['AccessDenied'],
-  unknown_key: ['InvalidAccessKeyId'],
-  no_bucket: ['NoSuchBucket'],
+  html: NO_STORE,
+  error_in_200: told('transient', 'InternalError'),
+  internal_error: told('transient', 'InternalError'),
+  unavailable: told('transient', 'HttpStatus503'),
+  slow_down: told('transient', 'SlowDown'),
+  clock: told('clock', 'RequestTimeTooSkewed'),
+  access_denied: told('credential', 'AccessDenied'),
+  unknown_key: told('credential', 'InvalidAccessKeyId'),
+  no_bucket: told('configuration', 'NoSuchBucket'),
   hang_accept: SILENT,
   hang_headers: SILENT,
   hang_body: SILENT,
@@ -68,6 +78,6 @@ export const EVIL_CASES: readonly EvilCase[] = FAULT_KINDS.flatMap((kind) =>
     name: `${kind}: ${what}`,
     kind,
     target,
-    codes: CODES[kind],
+    told: TOLD[kind],
   })),
 )

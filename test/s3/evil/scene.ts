@@ -1,4 +1,5 @@
 /** A shipper and an evil store, put together. */
+import { Requests } from '../../../capture/ship/mod.ts'
 import { environmentCredentials, S3Bucket, type S3Deadlines } from '../../../capture/ship/s3/mod.ts'
 import { temporary } from '../../ship/fixture.ts'
 import { Shipping } from '../shipping.ts'
@@ -13,6 +14,8 @@ export interface EvilScene {
   readonly store: EvilStore
   readonly shipping: Shipping
   readonly truth: (key: string) => Promise<Buffer | undefined>
+  /** What was sent, as the metric has it. */
+  readonly requests: Requests
 }
 
 export interface EvilOptions {
@@ -27,7 +30,8 @@ export async function evilScene(
   { windows, random, deadlines = DEADLINES }: EvilOptions,
 ): Promise<EvilScene> {
   const store = await EvilStore.start()
-  const bucket = evilBucket(store, deadlines)
+  const requests = new Requests()
+  const bucket = evilBucket(store, deadlines, requests)
   const truth = async (key: string) => store.objects.get(`${PREFIX}/${key}`)
   const shipping = await Shipping.make(context, {
     dir: await temporary(context),
@@ -41,10 +45,14 @@ export async function evilScene(
     bucket.close()
     await store.stop()
   })
-  return { store, shipping, truth }
+  return { store, shipping, truth, requests }
 }
 
-export function evilBucket(store: EvilStore, deadlines: Partial<S3Deadlines> = DEADLINES): S3Bucket {
+export function evilBucket(
+  store: EvilStore,
+  deadlines: Partial<S3Deadlines> = DEADLINES,
+  requests: Requests = new Requests(),
+): S3Bucket {
   return new S3Bucket(
     {
       bucket: store.bucket,
@@ -57,6 +65,6 @@ export function evilBucket(store: EvilStore, deadlines: Partial<S3Deadlines> = D
       }),
     },
     // no proxy of this machine may come between
-    { deadlines, env: {} },
+    { deadlines, env: {}, requests },
   )
 }

@@ -39,6 +39,8 @@ export class EvilStore {
   readonly fired = new Map<FaultKind, number>()
   /** Requests that were answered in the end, `put <key>`. */
   readonly requests: string[] = []
+  /** Requests of which at least the head came. */
+  taken = 0
   /** The hash of what a GET of each key last gave out whole, in hex. */
   readonly served = new Map<string, string>()
   /** What a client of S3 must not do; empty at the end of every test. */
@@ -112,6 +114,7 @@ export class EvilStore {
   }
 
   #take(request: http.IncomingMessage, reply: http.ServerResponse, goOn?: () => void): void {
+    this.taken++
     const asked = parse(request)
     const { socket } = request
     if (this.#happens('hang_headers', asked)) return
