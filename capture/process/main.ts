@@ -14,6 +14,8 @@ import { toldNews } from './news.ts'
 const STATUS_EVERY_MS = 500
 /** A status that takes long to make, since the spool is full of windows, is told less often: by so much. */
 const STATUS_RESTS = 20
+/** One count that took seconds, on a machine that was busy for a moment, must not keep the next one away for minutes. */
+const STATUS_REST_MS_MAX = 5_000
 /** How long a process whose parent is gone goes on shipping; the next start ships the rest. */
 const ORPHAN_DRAINS_MS = 30_000
 
@@ -103,7 +105,8 @@ function tellParent(capture: Capture, config: ProcessConfig): void {
       // the spool changed under the count; the next one comes soon
     }
     const tookMs = performance.now() - startedMs
-    setTimeout(tell, Math.max(STATUS_EVERY_MS, tookMs * STATUS_RESTS)).unref()
+    const restMs = Math.min(tookMs * STATUS_RESTS, STATUS_REST_MS_MAX)
+    setTimeout(tell, Math.max(STATUS_EVERY_MS, restMs)).unref()
   }
   setTimeout(tell, STATUS_EVERY_MS).unref()
   // at once, and each one: of two gaps between two looks at the status the second would hide the first

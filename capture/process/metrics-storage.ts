@@ -20,7 +20,7 @@ export const DISK: readonly Metric<MetricSources>[] = [
   ),
   gauge(
     'l2cap_spool_full_seconds',
-    'Until the spool or its file system is full of what is not shipped, at the rate of the last two rotations.',
+    'Until the spool or its file system is full of what is not shipped, at the rate of the last two rotations, at least a minute.',
     ({ room }) => one(room.secondsUntilFull),
   ),
   gauge('l2cap_unshipped_bytes', 'Bytes that only the spool holds.', ({ usage }) =>

@@ -17,8 +17,9 @@ const DISK_LOW = 0.95
 const WALK_EVERY_MS = 10_000
 /** Room that is proven by taking it before a run begins: quotas do not show in what a file system says. */
 const PROOF_BYTES = 4 * 1024 * 1024
-/** The rate at which the spool fills is judged over so many rotations. */
+/** The rate at which the spool fills is judged over so many rotations; over no less than a few walks. */
 const RATE_OVER_ROTATIONS = 2
+const RATE_OVER_MS_MIN = 6 * WALK_EVERY_MS
 
 /** The disk below a spool, as the keeper of runs sees it. */
 export interface Room {
@@ -89,7 +90,9 @@ export class DiskRoom implements Room {
   constructor(options: DiskRoomOptions) {
     this.#options = options
     this.capBytes = Math.floor(options.sizeLimitBytes * SPOOL_MARK)
-    this.#rate = new FillRate(options.rotationSeconds * 1000 * RATE_OVER_ROTATIONS)
+    this.#rate = new FillRate(
+      Math.max(options.rotationSeconds * 1000 * RATE_OVER_ROTATIONS, RATE_OVER_MS_MIN),
+    )
   }
 
   async look(journalledBytes: number): Promise<RoomState> {
@@ -132,12 +135,19 @@ export class DiskRoom implements Room {
 
   async #spoolBytes(journalledBytes: number): Promise<SpoolBytes> {
     const now = this.#options.nowMs()
-    if (now - this.#walkedAtMs >= WALK_EVERY_MS || this.#spoolFull) {
+    const isDue = now - this.#walkedAtMs >= WALK_EVERY_MS || this.#spoolFull
+    // segments went meanwhile to make room: no run ends for what a count of seconds ago does not know of
+    if (isDue || this.#sinceWalk(journalledBytes).bytes > this.capBytes) {
       this.#walkedAtMs = now
       this.#walkedJournalled = journalledBytes
       this.#walked = await this.#options.usage()
-      this.#rate.take(now, this.#walked.unshippedBytes)
+      // one out of turn would be of another phase of the rotation
+      if (isDue) this.#rate.take(now, this.#walked.unshippedBytes)
     }
+    return this.#sinceWalk(journalledBytes)
+  }
+
+  #sinceWalk(journalledBytes: number): SpoolBytes {
     const { bytes, unshippedBytes } = this.#walked
     const since = Math.max(0, journalledBytes - this.#walkedJournalled)
     return { bytes: bytes + since, unshippedBytes: unshippedBytes + since }
