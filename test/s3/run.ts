@@ -3,7 +3,7 @@
  * against somebody's own store where `L2CAP_TEST_S3_ENDPOINT` and its like are set (test/s3/store.ts has them all).
  */
 import { parseArgs } from 'node:util'
-import { runTests, testFiles } from '../support/suite.ts'
+import { longTestFiles, runTests, testFiles } from '../support/suite.ts'
 import { serverKind } from './binary.ts'
 import { givenStore } from './store.ts'
 
@@ -23,7 +23,7 @@ store of your own, which is neither stopped nor filled, and in which a prefix of
 const FOLDERS = ['s3', 'ship', 'cli', 'process', 'examples']
 const OF_STORES = /\/s3\/[^/]+\.test\.ts$|\/s3(-real)?\.test\.ts$|\/examples\.test\.ts$/
 /** They bring their evil store along, whatever else there is. */
-const WITHOUT_STORE = /\/(evil|day)\.test\.ts$/
+const WITHOUT_STORE = /\/(evil|day\.long)\.test\.ts$/
 
 try {
   const { values } = parseArgs({ options: { server: { type: 'string' }, help: { type: 'boolean' } } })
@@ -43,7 +43,9 @@ try {
   process.exit(2)
 }
 const started = performance.now()
-const files = testFiles(FOLDERS).filter((file) => OF_STORES.test(file) && !WITHOUT_STORE.test(file))
+const files = [...testFiles(FOLDERS), ...longTestFiles(['s3'])].filter(
+  (file) => OF_STORES.test(file) && !WITHOUT_STORE.test(file),
+)
 const passed = await runTests(files)
 const seconds = ((performance.now() - started) / 1000).toFixed(0)
 process.stdout.write(`\n${passed ? 'all tests of S3 passed' : 'tests of S3 FAILED'} in ${seconds} s\n`)

@@ -39,6 +39,9 @@ export interface Journalled {
   readonly trades: bigint[]
 }
 
+/** Whoever knows the truth: the exchange behind sockets, or its core alone. */
+type Known = Pick<Sim, 'emitted' | 'bookAt'>
+
 /** A bucket to judge. */
 export interface Bucket {
   readonly path: string
@@ -57,7 +60,7 @@ export interface JudgeOptions {
  * Throws where it finds fault.
  */
 export async function judgeBuckets(
-  sim: Sim,
+  sim: Known,
   symbol: string,
   path: string,
   buckets: readonly Bucket[],
@@ -71,7 +74,7 @@ export async function judgeBuckets(
   return z.array(Summary).parse(await runReader('oracle.py', [path, ...paths]))
 }
 
-function truthOf(sim: Sim, symbol: string): Truth {
+function truthOf(sim: Known, symbol: string): Truth {
   const { batches, tradeIds } = sim.emitted(symbol)
   const step = Math.max(1, Math.ceil(batches.length / SAMPLES_MAX))
   const sampled = batches.filter((_, i) => i % step === 0)
@@ -90,7 +93,7 @@ function truthOf(sim: Sim, symbol: string): Truth {
 }
 
 /** The true book, or nothing: a long run of tests outlives the simulator's memory. What is compared is counted. */
-function bookAt(sim: Sim, symbol: string, id: bigint): Truth['books'] {
+function bookAt(sim: Known, symbol: string, id: bigint): Truth['books'] {
   try {
     const { bids, asks } = sim.bookAt(symbol, id)
     return [[id, bids.slice(0, LEVELS), asks.slice(0, LEVELS)]]

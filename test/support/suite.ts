@@ -11,17 +11,31 @@ const root = resolve(import.meta.dirname, '../..')
 /** Files at a time: two cores, and tests of real processes wait for most of their time. */
 const CONCURRENCY = 3
 
+/** Tests that take minutes: not for every save, and run by `npm run test:long`. */
+const LONG = '.long.test.ts'
+
 /** Test files below the folders of test/, sorted. Throws where a folder holds none: a suite must not be empty. */
 export function testFiles(folders: readonly string[]): string[] {
   return folders.flatMap((folder) => {
-    const dir = join(root, 'test', folder)
-    const files = readdirSync(dir, { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.test.ts'))
-      .map((name) => join(dir, name))
-      .sort()
+    const files = filesIn(folder).filter((file) => !file.endsWith(LONG))
     if (files.length === 0) throw new Error(`test/${folder} holds no tests`)
     return files
   })
+}
+
+/** The test files of these folders that take minutes, sorted. Throws where there are none. */
+export function longTestFiles(folders: readonly string[]): string[] {
+  const files = folders.flatMap(filesIn).filter((file) => file.endsWith(LONG))
+  if (files.length === 0) throw new Error(`no long tests in ${folders.join(', ')}`)
+  return files
+}
+
+function filesIn(folder: string): string[] {
+  const dir = join(root, 'test', folder)
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join(dir, name))
+    .sort()
 }
 
 /**

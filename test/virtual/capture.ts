@@ -1,7 +1,8 @@
 import { type HaltReason, TERMINAL_HALTS } from '../../api/reasons.ts'
 import type { Exchange } from '../../capture/exchange/mod.ts'
 import type { FeedLog } from '../../capture/feed/mod.ts'
-import { RunKeeper } from '../../capture/process/keeper.ts'
+import type { JournalFs } from '../../capture/journal/mod.ts'
+import { type KeeperOptions, RunKeeper } from '../../capture/process/keeper.ts'
 import type { SessionConfig } from '../../capture/session/mod.ts'
 import { Random } from '../sim/market/mod.ts'
 import { Disk } from './disk.ts'
@@ -15,6 +16,11 @@ const RESTART_MS_MAX = 12_000
 const CLOSES_WITHIN_MS = 10_000
 
 export const JOURNAL_DIR = '/spool/journal'
+
+/** Where its segments go, and who takes them from there. */
+export interface Spooling extends Pick<KeeperOptions, 'journalDir' | 'room' | 'onWindow'> {
+  readonly fs: JournalFs
+}
 
 export interface CaptureOptions {
   readonly seed: number
@@ -30,6 +36,8 @@ export interface CaptureOptions {
   readonly share: number
   /** False: its journal goes nowhere; then it cannot be judged by what it recorded. */
   readonly journals?: boolean
+  /** Default: a disk in memory, from which segments are read when all is over. */
+  readonly spooling?: Spooling | undefined
   readonly log?: FeedLog | undefined
 }
 
@@ -90,13 +98,13 @@ export class VirtualCapture {
     this.#impatientBefore = this.impatient
     this.#process = process
     this.#network = network
+    const { spooling = this.#inMemory(process) } = this.#options
     this.keeper = new RunKeeper({
       exchange,
       config,
       writer: { capture: 'virtual', uid: '', pod: '', node: '' },
       rotationSeconds,
-      journalDir: JOURNAL_DIR,
-      room: this.disk.room(process),
+      ...spooling,
       endpoints: 'http://sim',
       share,
       laterThan: this.runs.at(-1),
@@ -110,15 +118,23 @@ export class VirtualCapture {
       randomBytes: (size) => Buffer.from(Array.from({ length: size }, () => this.#random.below(256))),
       openSocket: network.openSocket,
       http: network.http,
-      fs: this.disk.fs(process),
       log: this.#options.log ?? SILENT,
       onHalt: (reason, message) => this.#onHalt(process, reason, message),
-      onWindow: () => undefined,
       onRun: (run) => this.runs.push(run),
     })
     this.onStart?.()
     void this.keeper.start()
     machine.time.unsettled()
+  }
+
+  #inMemory(process: Incarnation): Spooling {
+    const { disk } = this
+    return {
+      journalDir: JOURNAL_DIR,
+      room: disk.room(process),
+      fs: disk.fs(process),
+      onWindow: () => undefined,
+    }
   }
 
   /** Ends the process as `kill -9` does, or with the power of its machine; the supervisor starts another one. */

@@ -11,6 +11,9 @@ const CALLS_AT_ONE_MOMENT_MAX = 100_000
 export class WorldTime extends ManualTime {
   /** Whether anything since the last turn may have left promises to settle. */
   #unsettled = false
+  /** Works of the machine that are not done. */
+  #held = 0
+  #released: (() => void) | undefined
   readonly startMs: number
 
   constructor(startMs: number) {
@@ -28,12 +31,27 @@ export class WorldTime extends ManualTime {
     this.#unsettled = true
   }
 
+  /**
+   * Time stands still until this is done: for files, threads and sockets of the machine, which know no other time than
+   * its own. Such a world is not the same byte for byte every time.
+   */
+  hold<T>(work: Promise<T>): Promise<T> {
+    this.#held++
+    this.#unsettled = true
+    const release = () => {
+      this.#held--
+      if (this.#held === 0) this.#released?.()
+    }
+    work.then(release, release)
+    return work
+  }
+
   /** Lives until `elapsedMs` since the beginning. */
   async runUntil(elapsedMs: number): Promise<void> {
     const untilMs = this.startMs + elapsedMs
     let calls = 0
     let atMs = this.nowMs()
-    await settled()
+    await this.#settle()
     while (this.next(untilMs)) {
       calls = this.nowMs() === atMs ? calls + 1 : 0
       atMs = this.nowMs()
@@ -41,7 +59,7 @@ export class WorldTime extends ManualTime {
         throw new Error(`${calls} calls at ${this.elapsedMs} ms: time stands still`)
       if (!this.#unsettled) continue
       this.#unsettled = false
-      await settled()
+      await this.#settle()
     }
     this.advance(untilMs - this.nowMs())
   }
@@ -55,9 +73,20 @@ export class WorldTime extends ManualTime {
     }
     promise.then(keep, keep)
     const untilMs = this.nowMs() + withinMs
-    await settled()
-    while (!kept && this.next(untilMs)) await settled()
+    await this.#settle()
+    while (!kept && this.next(untilMs)) await this.#settle()
     return kept
+  }
+
+  async #settle(): Promise<void> {
+    await settled()
+    while (this.#held > 0) {
+      await new Promise<void>((done) => {
+        this.#released = done
+      })
+      this.#released = undefined
+      await settled()
+    }
   }
 }
 

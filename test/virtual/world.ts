@@ -1,7 +1,7 @@
-import type { Exchange } from '../../capture/exchange/mod.ts'
+import { type Exchange, exchangeByName } from '../../capture/exchange/mod.ts'
 import type { FeedLog } from '../../capture/feed/mod.ts'
 import { type SimEvent, SimExchange } from '../sim/core/mod.ts'
-import { VirtualCapture } from './capture.ts'
+import { type Spooling, VirtualCapture } from './capture.ts'
 import { exchangeWith } from './exchange.ts'
 import type { Wire } from './network.ts'
 import {
@@ -63,8 +63,11 @@ export interface World {
 /** What stands between the capture and the exchange, for tests that say how connections differ. */
 export type Between = (sim: SimExchange, time: WorldTime) => Wire
 
+/** What takes the segments of a capture, in the time of its world. */
+export type Behind = (time: WorldTime) => Spooling
+
 /** Makes the world of a plan and starts its capture; its faults wait for their time. */
-export function begin(plan: Plan, log?: FeedLog, between: Between = (sim) => sim): World {
+export function begin(plan: Plan, log?: FeedLog, between: Between = (sim) => sim, behind?: Behind): World {
   const time = new WorldTime(plan.startMs)
   const sim = new SimExchange({
     time,
@@ -75,7 +78,9 @@ export function begin(plan: Plan, log?: FeedLog, between: Between = (sim) => sim
     restLatencyMs: plan.restMs,
     sockets: { pingEveryMs: plan.pingEveryMs, lifetimeMs: plan.lifetimeMs },
   })
-  const exchange = exchangeWith(SYMBOL, plan.takeOverMs)
+  // the recorder of the product replays with the product's own exchange
+  const exchange =
+    behind === undefined ? exchangeWith(SYMBOL, plan.takeOverMs) : exchangeByName(plan.config.exchange)
   const machine = new Machine(time, plan.wallOffsetMs)
   const capture = new VirtualCapture({
     seed: plan.seed,
@@ -89,6 +94,7 @@ export function begin(plan: Plan, log?: FeedLog, between: Between = (sim) => sim
     rotationSeconds: plan.rotationSeconds,
     share: plan.share,
     journals: plan.journals ?? true,
+    spooling: behind?.(time),
     log,
   })
   const fired: FaultFired[] = []
