@@ -84,14 +84,18 @@ export const Spool = z
   .describe('Local disk between the exchange and the bucket.')
 
 /** An address that is put before paths, and shown in logs: it must hold neither a query nor a password. */
-export const BareAddress = z
-  .url({ protocol: /^https?$/ })
-  .max(256)
-  .refine((address) => {
-    const url = URL.parse(address)
-    // told as no address at all
-    return url === null || url.username + url.password + url.search + url.hash === ''
-  }, 'an address such as http://127.0.0.1:8080, without user, query or fragment')
+const bareAddress = (example: string) => {
+  const words = `an address such as ${example}, without user, query or fragment`
+  return z
+    .url({ protocol: /^https?$/, error: words })
+    .max(256)
+    .refine((address) => {
+      const url = URL.parse(address)
+      // told as no address at all
+      return url === null || url.username + url.password + url.search + url.hash === ''
+    }, words)
+}
+export const BareAddress = bareAddress('http://127.0.0.1:8080')
 
 /** Where objects lie in a store. Keys are used as they are, so what some stores would rewrite is refused here. */
 export const S3Place = z.strictObject({
@@ -106,7 +110,7 @@ export const S3Place = z.strictObject({
     .max(256)
     .regex(
       /^[A-Za-z0-9!_.*'()=+-]*(?:\/[A-Za-z0-9!_.*'()=+-]+)*$/,
-      "letters, digits and !_.*'()=+- between slashes",
+      "letters, digits and !_.*'()=+- between slashes, and no slash at the end",
     )
     .refine(
       (prefix) => !prefix.startsWith('/') && !prefix.split('/').some((part) => /^\.\.?$/.test(part)),
@@ -120,7 +124,9 @@ export const S3Place = z.strictObject({
     .regex(/^[A-Za-z0-9-]+$/, 'letters, digits and hyphens')
     .optional()
     .describe('The region of the bucket; us-east-1 where none is given.'),
-  endpoint: BareAddress.optional().describe('Address of the store; AWS where none is given.'),
+  endpoint: bareAddress('https://minio.example:9000')
+    .optional()
+    .describe('Address of the store; AWS where none is given.'),
   forcePathStyle: z
     .boolean()
     .optional()

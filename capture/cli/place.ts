@@ -44,7 +44,7 @@ export function onePath(command: string, positionals: readonly string[], what: s
 export async function openPlace(path: string, values: PlaceValues): Promise<Bucket> {
   const storage = storageOfPlace(path, values)
   if (storage.local !== undefined) await requireDirectory(storage.local.path)
-  const fault = storageFault(storage, process.env)
+  const fault = await storageFault(storage, process.env)
   if (fault !== undefined) throw new CallError(fault)
   const { openBucket, BucketError, CALL_WORDS } = await import('../ship/mod.ts')
   const wait = (delayMs: number) => new Promise<void>((done) => setTimeout(done, delayMs))
@@ -66,6 +66,7 @@ export function storageOfPlace(path: string, values: PlaceValues): ProcessStorag
     )
   }
   const [bucket = '', ...parts] = path.slice(S3_SCHEME.length).replace(/\/$/, '').split('/')
+  if (bucket === '') throw new CallError(`${path} names no bucket; give s3://bucket/prefix`)
   const given = {
     bucket,
     prefix: parts.join('/'),
@@ -82,15 +83,19 @@ export function storageOfPlace(path: string, values: PlaceValues): ProcessStorag
 }
 
 /** Why the environment does not do for a bucket; undefined where it does, or where there is none. */
-export function storageFault(
+export async function storageFault(
   { s3 }: ProcessStorage,
   env: Readonly<Record<string, string | undefined>>,
-): string | undefined {
+): Promise<string | undefined> {
   const given = (name: string) => (env[name] ?? '') !== ''
   if (s3 === undefined) return undefined
   if (given('AWS_ROLE_ARN') && given('AWS_WEB_IDENTITY_TOKEN_FILE')) return undefined
   const missing = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'].filter((name) => !given(name))
-  if (missing.length === 0) return undefined
+  if (missing.length === 0) {
+    const { malformedCredentials } = await import('../ship/mod.ts')
+    const why = malformedCredentials(env)
+    return why === undefined ? undefined : `the credentials for ${textOf(s3)} cannot be used: ${why}`
+  }
   return (
     `there are no credentials for ${textOf(s3)}: set ${missing.join(' and ')} in the environment ` +
     '(profiles in ~/.aws are not read; `aws configure export-credentials --format env` prints one as variables)'

@@ -82,7 +82,7 @@ export async function planRun(values: RunValues, positionals: readonly string[])
   const to: ProcessStorage = s3 === undefined ? { local } : { s3 }
   const configs = what.symbols.map((symbol, i) => processConfig(what, symbol, i, to, values))
   if (s3 === undefined) await makeOut(local.path)
-  else checkEnvironment(to)
+  else await checkEnvironment(to)
   return {
     configs,
     out: s3 === undefined ? local.path : callOf(s3),
@@ -122,6 +122,12 @@ async function whatOfFile(file: string, values: RunValues): Promise<What> {
   const { spec } = await readCapture(file)
   if (spec.suspend)
     throw new CallError(`${file} says suspend: true, so there is nothing to capture; set it to false`)
+  if (values.out !== undefined && spec.storage.s3 !== undefined) {
+    throw new CallError(
+      `${file} says storage.s3, and --out a directory; drop --out for the bucket, or storage.s3 from the file ` +
+        '(for storage: {local: {path: …}})',
+    )
+  }
   const { exchange, symbols, streams, bookLevels, rotationSeconds, guards } = spec
   const sizeLimitBytes = bytesOfQuantity(spec.spool.sizeLimit)
   return {
@@ -144,9 +150,9 @@ function storageOf({ s3, local }: Storage, file: string): Pick<What, 'storage' |
   return { storage: { s3: place }, notes }
 }
 
-/** Credentials that are not there now come at no later time: the environment of a process stays as it is. */
-function checkEnvironment(storage: ProcessStorage): void {
-  const fault = storageFault(storage, process.env)
+/** Credentials that are missing or malformed now stay so: the environment of a process stays as it is. */
+async function checkEnvironment(storage: ProcessStorage): Promise<void> {
+  const fault = await storageFault(storage, process.env)
   if (fault !== undefined) throw new CallError(fault)
 }
 

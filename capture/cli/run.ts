@@ -21,7 +21,8 @@ What to capture (a file says these itself):
   --rotation-seconds S    a file covers this long; a divisor of a day (300)
 
 Where and how long:
-  --out DIR               root of the data: DIR/parquet and DIR/manifest (./data, or what the file says)
+  --out DIR               root of the data: DIR/parquet and DIR/manifest (./data, or what the file says;
+                          not beside a file with storage.s3)
   --spool DIR             what is not committed yet: DIR/<exchange>/<symbol> (./spool)
   --duration T            end in order after T, such as 60s, 10m or 2h (until Ctrl-C)
   --endpoints URL         instead of the exchange's own addresses, e.g. a simulated exchange
@@ -35,8 +36,8 @@ While a bucket cannot be reached the capture goes on, and the spool keeps what i
 
 Paths are relative to the current directory. A terminal shows one live line a symbol; a pipe gets JSON lines on
 standard output (docs/OPERATIONS.md lists the events: live, gap, gap_closed, paused, resumed, ended, …), and the
-captures' warnings on standard error. Ctrl-C ends in order; once more leaves at once,
-and the next start goes on with what is left. What a file says for pods alone (resources) is not used here.
+captures' warnings on standard error. Ctrl-C ends in order and waits for the store until all is shipped; a second
+Ctrl-C leaves at once, and the next run ships the rest. What a file says for pods alone (resources) is not used here.
 
 Examples:
   l2cap run --exchange BinanceUsdm --symbols BTCUSDT --duration 60s

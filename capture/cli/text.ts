@@ -33,7 +33,8 @@ export function lineOf(event: RunEvent, verbose: boolean): string | undefined {
     case 'stopping':
       return event.again
         ? `stopping: ${event.why}`
-        : `stopping (${event.why}): closes the last window and ships it; once more Ctrl-C leaves at once`
+        : `stopping (${event.why}): closes the last window and waits for the store until all is shipped; ` +
+            'a second Ctrl-C leaves at once; the next run ships the rest'
     case 'log':
       return event.level === 'info' && !verbose
         ? undefined

@@ -51,7 +51,7 @@ export {
   Requests,
 } from './requests.ts'
 export { type Failure, failureOf, retryDelayMs } from './retry.ts'
-export { CALL_WORDS, type S3Options } from './s3/mod.ts'
+export { CALL_WORDS, malformedCredentials, type S3Options } from './s3/mod.ts'
 export {
   type DrainResult,
   type ShipCounts,

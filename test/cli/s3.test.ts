@@ -94,6 +94,15 @@ describe('a bucket at the command line', needsServer, () => {
       none.stderr,
       /there are no credentials for s3:\/\/market-data\/l2\/a: set AWS_ACCESS_KEY_ID and/,
     )
+    const beside = await call(t, [...args, '--out', './d'], env)
+    assert.deepEqual([beside.code, beside.stdout], [2, ''])
+    assert.match(beside.stderr, /says storage\.s3, and --out a directory; drop --out for the bucket, or/)
+    const malformed = { ...env, AWS_SECRET_ACCESS_KEY: 'two words' }
+    for (const words of [args, ['verify', ...place]]) {
+      const refused = await call(t, words, malformed)
+      assert.deepEqual([refused.code, refused.stdout], [2, ''])
+      assert.match(refused.stderr, /the credentials for s3:\/\/market-data\/l2\/a cannot be used: they hold/)
+    }
     const [address = '', ...options] = place
     const cases: readonly (readonly [readonly string[], Readonly<Record<string, string>>, RegExp])[] = [
       [place, env, /there is no manifest below s3:\/\/market-data\/l2\/a; give the bucket and prefix/],

@@ -102,7 +102,21 @@ const WRONG: readonly (readonly [string, (places: Places) => readonly string[], 
   ],
   ['verify of a file', ({ file }) => ['verify', file], /is a file; give the directory/],
   ['verify without a manifest', ({ directory }) => ['verify', directory], /there is no manifest below/],
-  ['verify of a bucket without a name', () => ['verify', 's3://'], /is not valid:\n {2}bucket: /],
+  [
+    'verify of a bucket without a name',
+    () => ['verify', 's3://'],
+    /names no bucket; give s3:\/\/bucket\/prefix/,
+  ],
+  [
+    'verify of a prefix with two slashes at its end',
+    () => ['verify', 's3://data/a//'],
+    /no slash at the end/,
+  ],
+  [
+    'an endpoint without a scheme',
+    () => ['ls', 's3://market-data', '--s3-endpoint', 'minio.example:9000'],
+    /endpoint: an address such as https:\/\/minio\.example:9000/,
+  ],
   ['verify of a prefix that leads elsewhere', () => ['verify', 's3://data/a/../b'], /no part "\." or "\.\."/],
   ['verify of a prefix with a hole', () => ['verify', 's3://data/a//b'], /between slashes/],
   [

@@ -1,6 +1,6 @@
 /** Somebody changes what is in the bucket: a verification names it exactly as it does for a directory. */
 import assert from 'node:assert/strict'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { S3Bucket } from '../../capture/ship/s3/mod.ts'
@@ -87,6 +87,34 @@ describe('tampering in the bucket', any, () => {
         [`object_altered ${key}`],
       )
       await writeFile(file, bytes)
+    })
+  }
+
+  if (KEEPS_PLAIN_FILES) {
+    test('files that were copied onto the disk of the store, without its attributes', ours, async () => {
+      const [whole, altered, gone] = [0, 1, 2].map((index) => keyIn(s.runA, index, 'books5'))
+      if (whole === undefined || altered === undefined || gone === undefined) assert.fail()
+      await mirror(s.origin.root)
+      for (const key of [whole, altered]) {
+        const file = join(own?.server.dataDir ?? '', store.address.bucket, store.prefix, key)
+        const bytes = Buffer.from(await readFile(file))
+        if (key === altered) bytes.writeUInt8(bytes.readUInt8(200) ^ 1, 200)
+        // a new file: the attributes go with the old one
+        await rm(file)
+        await writeFile(file, bytes)
+      }
+      await store.delete(gone)
+      for (const key of [whole, altered, gone]) there.delete(key)
+      const { code, stdout } = await runL2cap(
+        ['verify', store.url, '--json', '--s3-endpoint', store.address.endpoint],
+        store.env,
+      )
+      const { problems } = JSON.parse(stdout) as VerifyReport
+      assert.deepEqual(
+        problems.map((found) => `${found.kind} ${found.key}`).sort(),
+        [`object_altered ${altered}`, `object_missing ${gone}`].sort(),
+      )
+      assert.equal(code, 1)
     })
   }
 

@@ -213,6 +213,30 @@ test('get: a page of whoever is in the way, an error in a 200, and what names no
   assert.equal(await bucket.get(KEY), undefined)
 })
 
+test('get: a reader takes an object without an ETag, but neither a page nor an error', async (context) => {
+  const object = `a file that somebody put there, <Error><Code>SlowDown</Code></Error> ${'x'.repeat(100_000)}`
+  const store = await fakeStore(context, reply(200, object))
+  const reads = { tries: 1, wait: async () => undefined }
+  const bucket = bucketAt(context, store.endpoint, {}, { reads })
+  assert.equal(String(await bucket.get(KEY)), object)
+  assert.equal(String(await bucket.get(KEY, object.length)), object)
+  for (const bytesMax of [object.length - 1, 10])
+    assert.match((await failureIn(bucket.get(KEY, bytesMax))).message, new RegExp(`the ${bytesMax} bytes`))
+  store.answer = reply(200, 'eleven byte')
+  assert.equal((await failureIn(bucket.get(KEY, 10))).code, 'ObjectTooLarge')
+  store.answer = reply(200, '<html>sign in</html>', { 'content-type': 'text/html' })
+  assert.equal((await failureIn(bucket.get(KEY))).code, 'NotS3')
+  store.answer = reply(200, errorXml('SlowDown'))
+  assert.equal((await failureIn(bucket.get(KEY, 10))).code, 'SlowDown')
+})
+
+test('list: an address that holds the bucket already is told so', async (context) => {
+  const store = await fakeStore(context, reply(404, errorXml('NoSuchKey')))
+  const failure = await failureIn(keysOf(bucketAt(context, store.endpoint).list('')))
+  assert.deepEqual([failure.code, failure.class], ['NoSuchKey', 'configuration'])
+  assert.match(failure.message, /does storage\.s3\.endpoint hold the bucket or a path\?/)
+})
+
 test('errors: no credential and no signed header is anywhere in them, whatever the store or the network says', async (context) => {
   const echo: Answer = (seen, response) => {
     const { authorization = '' } = seen.headers

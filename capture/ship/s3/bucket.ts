@@ -21,6 +21,8 @@ const PAGE_KEYS_MAX = 1000
 const ERROR_BYTES_MAX = 64 * 1024
 const NAMELESS = 'it says 200 and names no object'
 const PAGE_PATTERN = /^text\/html\b/i
+/** At the start: an object may hold these letters too. */
+const ERROR_PATTERN = /^\s*(?:<\?xml[^>]{0,200}\?>)?\s*<Error[\s>]/
 
 export interface S3Options {
   readonly deadlines?: Partial<S3Deadlines>
@@ -31,7 +33,10 @@ export interface S3Options {
   readonly requests?: Requests
   /** What settings are called where they were given; by default as in a specification. */
   readonly words?: Words
-  /** For commands that only read and have no loop of their own: tries a request, and who waits between them. */
+  /**
+   * For commands that only read and have no loop of their own: tries a request, and who waits between them. They also
+   * take objects without an ETag, as a file that was put on a server's disk has none: size and hash decide.
+   */
   readonly reads?: { readonly tries: number; readonly wait: (delayMs: number) => Promise<void> }
 }
 
@@ -100,8 +105,8 @@ export class S3Bucket implements Bucket {
             Body.destroy()
             throw notS3('it says 200 and gives a web page')
           }
-          if (ETag === undefined) throw await errorIn(Body, deadline)
-          return await readWhole(Body, bytesMax, deadline)
+          if (ETag !== undefined) return await readWhole(Body, bytesMax, deadline)
+          return await readNameless(Body, bytesMax, deadline, this.#options.reads !== undefined)
         })
       } catch (error) {
         if (storeCodeOf(error) === 'NoSuchKey') return undefined
@@ -188,7 +193,7 @@ export class S3Bucket implements Bucket {
 
   /** One request of HTTP, its reply read to the end. */
   async #send<T>(asked: Asked, work: () => Promise<T>): Promise<T> {
-    return await this.#requests.run(asked, work, outcomeOf)
+    return await this.#requests.run(asked, work, (error) => outcomeOf(error, asked))
   }
 
   #relative(key: string): string {
@@ -262,11 +267,7 @@ async function readWhole(body: Readable, bytesMax: number, deadline: Deadline): 
     bytes += chunk.byteLength
     if (bytes > bytesMax) {
       body.destroy()
-      throw new BucketError(
-        OBJECT_TOO_LARGE,
-        'integrity',
-        `the object has more than the ${bytesMax} bytes that it should`,
-      )
+      throw tooLarge(bytesMax)
     }
     chunks.push(chunk)
     deadline.moved(bytes)
@@ -284,23 +285,49 @@ function listingOf(prefix: string): string {
   return prefix === '' ? 'listing the bucket' : `listing ${prefix}`
 }
 
-/** What a reply of 200 means that has no name of an object: an error of the store after all, or no store. */
-async function errorIn(body: Readable, deadline: Deadline): Promise<Error> {
-  let text = ''
+/** A body that came with 200 and no name: an error of the store after all; else the object for a reader, or no store. */
+async function readNameless(
+  body: Readable,
+  bytesMax: number,
+  deadline: Deadline,
+  isReader: boolean,
+): Promise<Buffer> {
+  // an error may be longer than the object should be
+  const readMax = isReader ? Math.max(bytesMax, ERROR_BYTES_MAX) : ERROR_BYTES_MAX
+  let whole: Buffer
   try {
-    text = (await readWhole(body, ERROR_BYTES_MAX, deadline)).toString('latin1')
+    whole = await readWhole(body, readMax, deadline)
   } catch (error) {
+    if (!(error instanceof BucketError) || error.code !== OBJECT_TOO_LARGE) throw error
     // no error is so long
-    if (!(error instanceof BucketError)) throw error
+    throw isReader ? tooLarge(bytesMax) : notS3(NAMELESS)
   }
-  const code = text.includes('<Error>') ? /<Code>(\w{1,64})<\/Code>/.exec(text)?.[1] : undefined
-  if (code === undefined) return notS3(NAMELESS)
+  const code = errorCodeIn(whole)
   // as the SDK does it for an error in the reply to a PUT
-  return Object.assign(new Error('an error in a 200'), { Code: code, $metadata: { httpStatusCode: 500 } })
+  if (code !== undefined) {
+    throw Object.assign(new Error('an error in a 200'), { Code: code, $metadata: { httpStatusCode: 500 } })
+  }
+  if (!isReader) throw notS3(NAMELESS)
+  if (whole.byteLength > bytesMax) throw tooLarge(bytesMax)
+  return whole
 }
 
-function outcomeOf(error: unknown): RequestOutcome {
-  if (storeCodeOf(error) === 'NoSuchKey') return 'absent'
+/** The code of a reply that is an error and nothing else. */
+function errorCodeIn(whole: Buffer): string | undefined {
+  const text = whole.toString('latin1', 0, ERROR_BYTES_MAX)
+  return ERROR_PATTERN.test(text) ? /<Code>(\w{1,64})<\/Code>/.exec(text)?.[1] : undefined
+}
+
+function tooLarge(bytesMax: number): BucketError {
+  return new BucketError(
+    OBJECT_TOO_LARGE,
+    'integrity',
+    `the object has more than the ${bytesMax} bytes that it should`,
+  )
+}
+
+function outcomeOf(error: unknown, { operation }: Asked): RequestOutcome {
+  if (operation === 'get' && storeCodeOf(error) === 'NoSuchKey') return 'absent'
   return error instanceof BucketError || statusOf(error) !== undefined ? 'error' : 'unanswered'
 }
 

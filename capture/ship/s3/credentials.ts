@@ -181,12 +181,18 @@ function credentialsOf(values: Env, remedy: string): Credentials {
   if (accessKeyId === '' || secretAccessKey === '') {
     throw new BucketError('CredentialsMissing', 'credential', `no credentials: ${remedy}`)
   }
-  // a line break or a letter beyond ASCII would end in a header, and in a message of Node that shows it
-  if (![accessKeyId, secretAccessKey, sessionToken].every((value) => /^[\x21-\x7e]*$/.test(value))) {
-    const why = 'they hold spaces, line breaks or letters beyond ASCII; was something else pasted?'
-    throw new BucketError('CredentialsMalformed', 'credential', `the credentials cannot be used: ${why}`)
+  const fault = malformedCredentials(values)
+  if (fault !== undefined) {
+    throw new BucketError('CredentialsMalformed', 'credential', `the credentials cannot be used: ${fault}`)
   }
   return { accessKeyId, secretAccessKey, ...(sessionToken === '' ? {} : { sessionToken }) }
+}
+
+/** Why credentials of these names can be none; undefined where they can be. */
+export function malformedCredentials(values: Env): string | undefined {
+  // a line break or a letter beyond ASCII would end in a header, and in a message of Node that shows it
+  if ([ID, SECRET, TOKEN].every((name) => /^[\x21-\x7e]*$/.test(values[name] ?? ''))) return undefined
+  return 'they hold spaces, line breaks or letters beyond ASCII; was something else pasted?'
 }
 
 /** The result, or the signal's reason as soon as it is aborted: STS is asked through a client that takes no signal. */

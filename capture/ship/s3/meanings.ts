@@ -28,7 +28,7 @@ const BUSY = transient('the store is busy and asks for fewer requests')
 const OUT_OF_ORDER = transient('the store reports an error of its own')
 const STORE_FULL = transient('the store has no room left; make room there, what waits is safe in the spool')
 const NO_SUCH_KEY_ID = credential(
-  'the store does not know this access key; was it deleted, or is it of another store?',
+  'the store does not know this access key; was it deleted, is it of another store, or is it swapped with the secret?',
 )
 export const WRONG_REGION = configuration(
   'the bucket is in another region; set {region} to it',
@@ -92,7 +92,13 @@ export const BY_STORE_CODE: Readonly<Record<string, Meaning>> = {
   IDPCommunicationError: transient('the token service cannot reach the cluster that issued the token'),
 
   NoSuchBucket: configuration('there is no such bucket; create it, or correct {bucket} or {endpoint}'),
-  InvalidBucketName: configuration('this is no name of a bucket; correct {bucket}'),
+  InvalidBucketName: configuration(
+    'this is no name of a bucket; correct {bucket}, or {endpoint} leads elsewhere',
+  ),
+  // of a list or a write; of an object it says that there is none
+  NoSuchKey: configuration(
+    'this address holds no list of the bucket: does {endpoint} hold the bucket or a path? Give the address alone',
+  ),
   PermanentRedirect: WRONG_REGION,
   TemporaryRedirect: WRONG_REGION,
   Redirect: WRONG_REGION,

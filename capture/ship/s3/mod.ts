@@ -13,6 +13,7 @@ export {
   type Credentials,
   environmentCredentials,
   hasWebIdentity,
+  malformedCredentials,
   mountedCredentials,
   webIdentityCredentials,
 } from './credentials.ts'
