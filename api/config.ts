@@ -1,17 +1,6 @@
 import { z } from 'zod'
-import {
-  BareAddress,
-  BookLevels,
-  EXCHANGES,
-  Guards,
-  LocalStorage,
-  S3Place,
-  SECONDS_A_DAY,
-  SPOOL_BYTES_MIN,
-  type Storage,
-  Streams,
-  SymbolName,
-} from './spec.ts'
+import { BookLevels, EXCHANGES, Guards, SECONDS_A_DAY, SPOOL_BYTES_MIN, Streams, SymbolName } from './spec.ts'
+import { BareAddress, LocalStorage, S3Place, type Storage } from './storage.ts'
 
 /** Where a pod finds what its Secrets hold; fixed, so that nobody chooses what is read as a credential. */
 export const S3_CREDENTIALS_DIR = '/etc/l2cap/s3-credentials'
@@ -83,16 +72,51 @@ export const ProcessConfig = z.strictObject({
   host: z.string().default('127.0.0.1'),
   /** Where the report of a halt goes besides the spool. */
   terminationLog: z.string().optional(),
+  /** Who writes: `uid` is that of the L2Capture, `podUid` that of the pod; see `withPodIdentity`. */
   writer: z
     .strictObject({
       capture: z.string().max(253).default(''),
       uid: z.string().max(64).default(''),
       pod: z.string().max(253).default(''),
+      podUid: z.string().max(64).default(''),
       node: z.string().max(253).default(''),
     })
     .prefault({}),
+  /**
+   * The pod that this one succeeds: nothing is published before that one's last manifest. `since`: when that pod was
+   * made; none of its manifests is of an earlier day.
+   */
+  predecessor: z
+    .strictObject({
+      pod: z.string().min(1).max(253),
+      uid: z.string().min(1).max(64),
+      since: z.iso.datetime({ offset: true }).max(40).optional(),
+    })
+    .optional(),
+  /** How long it is waited for a new manifest of the predecessor, while the store answers. */
+  handoverSeconds: z.int().min(1).max(86_400).default(900),
+  /** How long it is recorded on after a first SIGTERM, so that a successor's rows meet ours. */
+  handoffSeconds: z.int().min(0).max(600).default(0),
+  /** The pod's annotations as the kubelet writes them; without it nothing but signals ends the process. */
+  annotationsFile: z.string().min(1).max(1024).optional(),
 })
 export type ProcessConfig = z.infer<typeof ProcessConfig>
+
+/** Where a pod is told its own name, UID and node, by the downward API: nobody knows them when it is made. */
+export const POD_ENV = { pod: 'L2CAP_POD_NAME', podUid: 'L2CAP_POD_UID', node: 'L2CAP_NODE' } as const
+
+/** The configuration with the pod's own identity, where the environment tells it. Throws ConfigError. */
+export function withPodIdentity(
+  config: ProcessConfig,
+  env: Readonly<Record<string, string | undefined>>,
+): ProcessConfig {
+  const told = Object.entries(POD_ENV).flatMap(([field, name]) => {
+    const value = env[name] ?? ''
+    return value === '' ? [] : [[field, value] as const]
+  })
+  const writer = { ...config.writer, ...Object.fromEntries(told) }
+  return validate(ProcessConfig, { ...config, writer }, Object.values(POD_ENV).join(', '))
+}
 
 /** A configuration that cannot be used; the message says where and what was expected. */
 export class ConfigError extends Error {

@@ -29,6 +29,13 @@ export class Book {
     this.id = snapshot.id
   }
 
+  /** Becomes what another book is. */
+  copyFrom(other: Book): void {
+    this.bids.copyFrom(other.bids)
+    this.asks.copyFrom(other.asks)
+    this.id = other.id
+  }
+
   /** Brings the book to the event's id. The caller has proven that the event follows or meets the book's id. */
   apply(event: DepthEvent): void {
     this.bids.apply(event.bids)

@@ -60,6 +60,15 @@ export class BookSide {
     if (bounded && count > 0) this.reach = levels.data[(count - 1) * 2]
   }
 
+  /** Becomes what another one of the same sign is. */
+  copyFrom(other: BookSide): void {
+    while (this.prices.length < other.size) this.#grow()
+    this.prices.set(other.prices.subarray(0, other.size))
+    this.qtys.set(other.qtys.subarray(0, other.size))
+    this.size = other.size
+    this.reach = other.reach
+  }
+
   /** Applies absolute quantities; zero deletes, deleting an unknown level is normal. */
   apply(levels: LevelBuffer): void {
     const data = levels.data

@@ -48,7 +48,7 @@ export interface SegmentInspection {
     readonly opened: string
     readonly writtenBy: string
     readonly session: unknown
-    readonly writer: Readonly<Record<string, string>>
+    readonly writer: Readonly<Record<string, string | undefined>>
   } | null
   readonly checkpointBytes: number
   /** Inputs by kind. */

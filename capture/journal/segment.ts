@@ -29,7 +29,13 @@ const headerSchema = z.object({
   session: z.unknown(),
   /** Version of the program that wrote the segment. */
   writtenBy: z.string(),
-  writer: z.object({ capture: z.string(), uid: z.string(), pod: z.string(), node: z.string() }),
+  writer: z.object({
+    capture: z.string(),
+    uid: z.string(),
+    pod: z.string(),
+    pod_uid: z.string().optional(),
+    node: z.string(),
+  }),
   /** Microseconds since the Unix epoch, by the receive clock. */
   openedAt: microseconds,
 })

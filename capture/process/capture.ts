@@ -1,71 +1,38 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import type { ProcessConfig } from '../../api/config.ts'
 import { EXIT_DRAINED, EXIT_INTERNAL_ERROR, HALT_EXIT_CODES, type HaltReason } from '../../api/reasons.ts'
 import { exchangeByName } from '../exchange/mod.ts'
 import { nodeClock, nodeTimers } from '../feed/mod.ts'
-import {
-  acquireSpoolLock,
-  FileReserve,
-  type RecoveredSegments,
-  recoverSegments,
-  type SpoolLock,
-  SpoolUnusable,
-} from '../journal/mod.ts'
+import { FileReserve } from '../journal/mod.ts'
 import { Recorder } from '../record/mod.ts'
-import {
-  type Bucket,
-  checkBucket,
-  formatTimeUs,
-  openBucket,
-  openSpool,
-  Requests,
-  Shipper,
-  type Spool,
-} from '../ship/mod.ts'
+import { type Bucket, checkBucket, type Requests, Shipper, type Spool } from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
+import { Annotations, type Asked } from './annotations.ts'
+import { sealClosing } from './closing.ts'
 import { Histogram } from './histogram.ts'
 import { RunKeeper } from './keeper.ts'
-import { endsBefore } from './killed.ts'
+import { type Ending, sayLastWords } from './last-words.ts'
 import type { CoverageNews } from './live-rows.ts'
 import type { Metrics } from './metrics.ts'
-import { PauseFile, readPausedUntil } from './paused-until.ts'
-import {
-  type Halts,
-  haltsInARow,
-  RECOVERED_AFTER_MS,
-  type Report,
-  rememberHalt,
-  writeReport,
-} from './report.ts'
+import { PauseFile } from './paused-until.ts'
+import { RECOVERED_AFTER_MS } from './report.ts'
 import { DiskRoom } from './room.ts'
 import { type CaptureStatus, healthyMs, isReady, statusOf } from './status.ts'
+import { type Taken, takeUp } from './take-up.ts'
+import { wait } from './wait.ts'
 import { Windows } from './windows.ts'
+import { isPod, writerOf } from './writer.ts'
 
 /** A halting process ships for at most this long; what is left goes with the next start. */
 const HALT_SHIP_MS = 30_000
-/** Each last step of a process has so long: what hangs then ends with the process. */
-const END_STEP_MS = 5_000
+/** The pod's annotations are looked at this often. */
+const LOOK_EVERY_MS = 1_000
 /** A loop that turns handles a tick each second; one that handled none for so long does not turn. */
 const BEAT_MS_MAX = 10_000
 
 /** Seconds: a local directory takes milliseconds, a store on another continent half a minute. */
 const COMMIT_BOUNDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
-
-/** How a capture ended. */
-export interface Ending {
-  readonly exitCode: number
-  readonly report: Report
-}
-
-/** What earlier processes left in the spool. */
-interface Left {
-  readonly segments: RecoveredSegments
-  readonly report: Report | undefined
-  readonly halts: Halts
-  readonly pausedUntilMs: number
-}
 
 /**
  * One capture: runs → recorded windows → bucket, in one directory. Made by `start`; ends by `drain`, `leave`, or a
@@ -75,10 +42,9 @@ export class Capture {
   readonly ended: Promise<Ending>
   readonly #config: ProcessConfig
   readonly #log: Logger
-  readonly #lock: SpoolLock
   readonly #spool: Spool
   readonly #bucket: Bucket
-  readonly #requests = new Requests()
+  readonly #requests: Requests
   readonly #shipper: Shipper
   readonly #commitSeconds = new Histogram(COMMIT_BOUNDS)
   readonly #recorder = new Recorder()
@@ -86,7 +52,7 @@ export class Capture {
   readonly #keeper: RunKeeper
   readonly #room: DiskRoom
   readonly #pauseFile: PauseFile
-  readonly #left: Left
+  readonly #left: Taken
   #metrics: Metrics | undefined
   /** Runs of this process: what it writes itself, it must be able to replay. */
   readonly #runs = new Set<string>()
@@ -96,38 +62,37 @@ export class Capture {
   #failing = false
   /** The first halt, also one that comes while the process is ending already: it decides the report. */
   #halted: { readonly reason: HaltReason; readonly message: string } | undefined
+  readonly #annotations: Annotations | undefined
+  /** Somebody asked this pod to go: whatever happens on the way, nothing of it is left behind. */
+  #isLeaving = false
 
   /** Locks and opens the spool, takes up what is left in it, and connects. Throws SpoolLocked, SpoolUnusable. */
   static async start(config: ProcessConfig, log: Logger): Promise<Capture> {
-    await makeSpoolDirectory(config.spool.dir)
-    const lock = acquireSpoolLock(config.spool.dir)
+    const taken = await takeUp(config, log)
     try {
-      const spool = await openSpool(config.spool.dir)
-      const ends = await endsBefore(spool.paths, lock, config.symbol, log)
-      const capture = new Capture(config, log, lock, spool, {
-        ...ends,
-        segments: await recoverSegments(spool.paths.journal),
-        pausedUntilMs: await readPausedUntil(spool.paths.pausedUntil, log),
-      })
+      const capture = new Capture(config, log, taken)
       await capture.#begin()
       return capture
     } catch (error) {
-      lock.release()
+      taken.lock.release()
       throw error
     }
   }
 
-  private constructor(config: ProcessConfig, log: Logger, lock: SpoolLock, spool: Spool, left: Left) {
+  private constructor(config: ProcessConfig, log: Logger, left: Taken) {
     const { promise, resolve } = Promise.withResolvers<Ending>()
     this.ended = promise
     this.#resolveEnded = resolve
     this.#config = config
     this.#log = log
-    this.#lock = lock
+    const { spool } = left
     this.#spool = spool
     this.#left = left
     const { exchange, symbol, storage } = config
-    this.#bucket = openBucket(storage, process.env, { requests: this.#requests })
+    this.#bucket = left.bucket
+    this.#requests = left.requests
+    this.#annotations =
+      config.annotationsFile === undefined ? undefined : new Annotations(config.annotationsFile, log)
     this.#shipper = new Shipper({
       bucket: this.#bucket,
       spool,
@@ -147,6 +112,7 @@ export class Capture {
       spool,
       recorder: this.#recorder,
       shipper: this.#shipper,
+      lineage: left.succession.lineage,
       log,
       wait,
       onMismatch: (_run, detail) => void this.#halt('ReplayMismatch', detail),
@@ -173,13 +139,16 @@ export class Capture {
     return new RunKeeper({
       exchange: exchangeByName(exchangeName),
       config: { exchange: exchangeName, symbol, streams, bookLevels, guards },
-      writer: this.#config.writer,
+      writer: writerOf(this.#config),
       rotationSeconds: this.#config.rotationSeconds,
       journalDir: this.#spool.paths.journal,
       room: this.#room,
       endpoints: this.#config.endpoints,
       share: this.#config.share,
-      laterThan: this.#left.segments.segments.at(-1)?.run,
+      laterThan: [this.#left.segments.segments.at(-1)?.run, this.#left.succession.lineage.lastRun]
+        .filter((run) => run !== undefined)
+        .sort()
+        .at(-1),
       pausedUntilMs: this.#left.pausedUntilMs,
       remember: (pausedUntilMs) => this.#pauseFile.remember(pausedUntilMs),
       clock: nodeClock,
@@ -198,16 +167,67 @@ export class Capture {
     this.#log.info({ spool: this.#spool.directory, bucket, version: VERSION }, 'capture starts')
     // before a run has a segment of its own there: an open one would look torn
     await this.#windows.recover(this.#left.segments)
-    this.#shipper.start()
-    await this.#keeper.start()
+    // one that is told to go opens no socket at all
+    const asked = await this.#annotations?.look()
+    if (asked?.drain !== 'discard') this.#shipper.start()
+    this.#obey(asked)
+    void this.#listen()
+    if (asked?.drain === undefined) await this.#keeper.start()
   }
 
-  /** Ends in order: closes the window, records and ships everything, however long that takes. */
+  /** Looks at the pod's annotations again and again, to the end. */
+  async #listen(): Promise<void> {
+    const annotations = this.#annotations
+    while (annotations !== undefined && !this.#finished) {
+      await wait(LOOK_EVERY_MS)
+      this.#obey(await annotations.look())
+    }
+  }
+
+  #obey(asked: Asked | undefined): void {
+    if (asked?.share !== undefined) this.#keeper.setShare(asked.share)
+    if (asked?.drain === 'true') void this.#depart('drained as its annotation asks')
+    if (asked?.drain === 'discard') void this.#discard()
+  }
+
+  /**
+   * Ends in order: records on for a while, so that a successor's rows meet ours; then closes the window, records and
+   * ships everything, however long that takes.
+   */
   async drain(): Promise<void> {
+    if (this.#ending || this.#isLeaving) return
+    this.#isLeaving = isPod(this.#config)
+    const { handoffSeconds } = this.#config
+    if (handoffSeconds > 0 && this.#keeper.run?.ended === false) {
+      this.#log.info(
+        { handoffSeconds },
+        'stopping: ships what it has, and records on until a successor has taken over',
+      )
+      this.#keeper.run.cutWindow()
+      this.#shipper.hurry()
+      await Promise.race([wait(handoffSeconds * 1000), this.ended])
+    }
+    await this.#depart('ended in order')
+  }
+
+  /** Publishes all there is, and that nothing follows. */
+  async #depart(why: string): Promise<void> {
     if (this.#ending) return
     this.#ending = true
+    this.#isLeaving = isPod(this.#config)
     this.#log.info({ run: this.#keeper.runId }, 'stopping: closes the window, records and ships what is left')
-    await this.#end('Drained', 'ended in order', EXIT_DRAINED)
+    await this.#end('Drained', why, EXIT_DRAINED)
+  }
+
+  /** Leaves without publishing anything: the predecessor that was to be succeeded goes on. */
+  async #discard(): Promise<void> {
+    if (this.#finished) return
+    await this.#abandon()
+    await this.#finish(
+      'Discarded',
+      'not needed: its predecessor goes on and publishes the same',
+      EXIT_DRAINED,
+    )
   }
 
   async #halt(reason: HaltReason, message: string): Promise<void> {
@@ -223,12 +243,12 @@ export class Capture {
     try {
       await this.#close()
       // a spool that is gone cannot be drained: better an error now than tries for ever
-      if (this.#halted === undefined) {
+      if (this.#isPatient()) {
         await this.#windows.settled()
         await this.#spool.listWindows()
       }
       // it may have halted meanwhile: then nobody waits for ever
-      if (this.#halted === undefined) await this.#shipper.drain()
+      if (this.#isPatient()) await this.#shipAll()
       else {
         const deadline = performance.now() + HALT_SHIP_MS
         // a full disk may keep the recorder waiting until somebody makes room: the next start goes on
@@ -239,6 +259,23 @@ export class Capture {
     } catch (error) {
       await this.fail(error)
     }
+  }
+
+  /** A halt is followed by a restart, which goes on; a pod that leaves is followed by nothing. */
+  #isPatient(): boolean {
+    return this.#halted === undefined || this.#isLeaving
+  }
+
+  /** Ships everything; of a pod that leaves also that nothing follows, once all the rest is committed. */
+  async #shipAll(): Promise<void> {
+    const { lineage } = this.#left.succession
+    const { drained } = await this.#shipper.drain()
+    if (!this.#isLeaving || !drained || this.#finished || lineage.isClosed) return
+    const [config, spool, recorder] = [this.#config, this.#spool, this.#recorder]
+    const window = await sealClosing({ config, spool, recorder, lineage, nowUs: () => Date.now() * 1000 })
+    this.#log.info({ window }, 'closing: this pod publishes no more')
+    this.#shipper.notify()
+    if ((await this.#shipper.drain()).drained) await lineage.closed()
   }
 
   /** Ends the run, so that coverage ends as stopped and not with the sockets. Throws what the journal did. */
@@ -278,51 +315,29 @@ export class Capture {
   }
 
   /** Ends the process, whatever fails on the way: the report says what was asked for, or the halt that came first. */
-  async #finish(asked: string, why: string, code: number): Promise<void> {
+  async #finish(reason: string, message: string, exitCode: number): Promise<void> {
     if (this.#finished) return
     this.#finished = true
     this.#windows.stop()
-    await this.#carryOn('the shipper', () => this.#shipper.stop())
-    await this.#carryOn('the recorder', () => this.#recorder.close())
-    await this.#carryOn('the end of the pause', () => this.#pauseFile.settled())
-    const report = await this.#makeReport(asked, why, code)
-    const { paths } = this.#spool
-    // on a full disk the report takes the room of the reserve
-    await this.#carryOn('the reserve', () => this.#room.release())
-    await this.#carryOn('the report', () => writeReport(report, paths.report, this.#config.terminationLog))
-    await this.#carryOn('the list of halts', () => rememberHalt(report, this.#left.halts, paths.halts))
-    this.#log.info({ report }, `ended: ${report.reason}`)
-    await this.#carryOn('the lock', async () => this.#lock.release())
-    this.#resolveEnded({ exitCode: report.exitCode, report })
-  }
-
-  async #makeReport(asked: string, why: string, code: number): Promise<Report> {
-    const unknown = { unshippedBytes: -1, quarantinedBytes: -1 }
-    const usage = (await this.#carryOn('the spool', () => this.#spool.usage())) ?? unknown
-    const reason = this.#halted?.reason ?? asked
-    const previous = this.#left.report
-    return {
-      reason,
-      message: this.#halted?.message ?? why,
-      symbol: this.#config.symbol,
-      run: this.#keeper.runId,
-      at: formatTimeUs(Date.now() * 1000),
-      exitCode: this.#halted === undefined ? code : HALT_EXIT_CODES[this.#halted.reason],
-      haltsInARow: haltsInARow(reason, previous, healthyMs(this.#config.streams, this.#keeper)),
-      previous: previous === undefined ? null : { reason: previous.reason, at: previous.at },
-      unshippedBytes: usage.unshippedBytes,
-      quarantinedBytes: usage.quarantinedBytes,
-    }
-  }
-
-  /** A step of the end that must not keep the others from happening, by failing or by taking for ever. */
-  async #carryOn<T>(what: string, step: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await Promise.race([step(), wait(END_STEP_MS)])
-    } catch (error) {
-      this.#log.error({ error: String(error) }, `${what} failed at the end`)
-      return undefined
-    }
+    const ending = await sayLastWords(
+      {
+        config: this.#config,
+        log: this.#log,
+        lock: this.#left.lock,
+        spool: this.#spool,
+        room: this.#room,
+        keeper: this.#keeper,
+        previous: this.#left.report,
+        halts: this.#left.halts,
+        closes: [
+          { what: 'the shipper', close: () => this.#shipper.stop() },
+          { what: 'the recorder', close: () => this.#recorder.close() },
+          { what: 'the end of the pause', close: () => this.#pauseFile.settled() },
+        ],
+      },
+      { reason, message, exitCode, halted: this.#halted },
+    )
+    this.#resolveEnded(ending)
   }
 
   /** Halts before this process, once they count no more: none. */
@@ -361,6 +376,7 @@ export class Capture {
       commitSeconds: this.#commitSeconds,
       halts: this.#left.halts,
       haltsInARow: this.#haltsInARow,
+      handoverSeconds: this.#left.succession.seconds,
       nowMs: Date.now(),
     }))
     return await this.#metrics.read()
@@ -375,21 +391,7 @@ export class Capture {
       ship: this.#shipper.state,
       unanswered: this.#requests.unanswered,
       halts: this.#left.halts,
+      handover: this.#left.succession.status,
     })
-  }
-}
-
-function wait(ms: number): Promise<undefined> {
-  return new Promise((done) => nodeTimers.after(ms, () => done(undefined)))
-}
-
-async function makeSpoolDirectory(dir: string): Promise<void> {
-  try {
-    await mkdir(dir, { recursive: true })
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new SpoolUnusable(
-      `Spool directory ${dir} cannot be made: ${why}. Give a directory that may be written`,
-    )
   }
 }

@@ -208,7 +208,11 @@ export class RunKeeper {
     if (abandoned.status === 'rejected') throw abandoned.reason
   }
 
-  /** Symbols behind this address, when it changes. */
+  /** Symbols behind this address, as far as was told. */
+  get share(): number {
+    return this.#share
+  }
+
   setShare(share: number): void {
     this.#share = share
     if (this.#current?.feed.stopped === false) this.#current.feed.setShare(share)

@@ -1,10 +1,11 @@
 /** Notices that the process before was killed: it left its note in the lock, and no report. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Report } from '../../api/report.ts'
 import type { FeedLog } from '../feed/mod.ts'
 import type { SpoolLock } from '../journal/mod.ts'
 import { formatTimeUs, type SpoolPaths } from '../ship/mod.ts'
-import { type Halts, killedReport, type Report, readHalts, readReport, rememberHalt } from './report.ts'
+import { type Halts, killedReport, readHalts, readReport, rememberHalt } from './report.ts'
 
 interface Ends {
   /** Of the last process; undefined where nothing is known of it. */

@@ -1,7 +1,7 @@
 /** The life of one capture process: configuration, port, signals, exit code. */
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { ConfigError, type ProcessConfig, parseProcessConfig } from '../../api/config.ts'
+import { ConfigError, type ProcessConfig, parseProcessConfig, withPodIdentity } from '../../api/config.ts'
 import { EXIT_INTERNAL_ERROR, EXIT_WRONG_CALL } from '../../api/reasons.ts'
 import { SpoolLocked, SpoolUnusable } from '../journal/mod.ts'
 import { PortError, serve } from '../serve/mod.ts'
@@ -50,14 +50,14 @@ async function main(): Promise<number> {
     signals++
   }
   process.on('SIGTERM', () => onSignal()).on('SIGINT', () => onSignal())
-  const config = readConfig()
+  const config = withPodIdentity(readConfig(), process.env)
   const log = await makeLog({ exchange: config.exchange, symbol: config.symbol }, process.stdout.isTTY)
   let started: Capture | undefined
   if (config.port !== undefined) {
     // before anything is touched: a port in use leaves no trace in the spool
     const server = await serve(config.host, config.port, {
       // one that still takes up its spool has nothing that could beat yet
-      alive: () => started?.alive() ?? true,
+      stuck: () => ((started?.alive() ?? true) ? '' : 'no tick was handled for ten seconds'),
       ready: () => started?.ready() ?? false,
       status: async () => (await started?.status()) ?? { state: 'starting', symbol: config.symbol },
       metrics: async () => (await started?.metrics()) ?? { type: 'text/plain', text: '' },

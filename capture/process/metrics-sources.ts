@@ -21,6 +21,8 @@ export interface MetricSources {
   readonly halts: Halts
   /** Halts in a row of the processes before this one; 0 once this one has recovered. */
   readonly haltsInARow: number
+  /** How long the predecessor was waited for, or is so far; undefined where there is none. */
+  readonly handoverSeconds: number | undefined
   readonly nowMs: number
 }
 

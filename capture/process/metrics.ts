@@ -155,6 +155,11 @@ const STATE: readonly Metric<MetricSources>[] = [
     ({ haltsInARow }) => one(haltsInARow),
   ),
   gauge(
+    'l2cap_handover_seconds',
+    'How long it was waited for the last manifest of the predecessor, or is so far; absent where there is none.',
+    ({ handoverSeconds }) => (handoverSeconds === undefined ? [] : one(handoverSeconds)),
+  ),
+  gauge(
     'l2cap_last_halt_timestamp_seconds',
     'When a process of this spool last halted for the reason, of the last 5 halts; 0 for none of them.',
     ({ halts }) =>
@@ -193,6 +198,11 @@ const FEED: readonly Metric<MetricSources>[] = [
   ),
   gauge('l2cap_weight_limit', 'Request weight that the address may use in a minute.', ({ keeper }) =>
     one(keeper.feed?.status().weightLimit ?? 0),
+  ),
+  gauge(
+    'l2cap_address_share',
+    "Symbols that share the address's limits, as far as was told: requests and connections keep to that part.",
+    ({ keeper }) => one(keeper.share),
   ),
   gauge(
     'l2cap_paused_until_timestamp_seconds',

@@ -1,6 +1,7 @@
 import { open, readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { isHaltReason } from '../../api/reasons.ts'
+import { Report } from '../../api/report.ts'
 import { replaceFile } from './durable-file.ts'
 
 /** The kubelet keeps so much of a termination message. */
@@ -12,24 +13,10 @@ export const RECOVERED_AFTER_MS = 10 * 60_000
 
 /** What the next start calls an end that left no report: SIGKILL, out of memory, a power loss. */
 export const KILLED = 'Killed'
+/** Ends that somebody asked for: halts before them do not count any more. */
+const ENDED_IN_ORDER: readonly string[] = ['Drained', 'Stopped', 'Discarded']
 /** Ends that nobody asked for and that are no halts: remembered with them, and not counted in a row. */
 export const UNASKED_ENDS: readonly string[] = ['InternalError', KILLED]
-
-/** How a process ended: written to the spool, and where the kubelet looks for it. */
-export const Report = z.object({
-  reason: z.string(),
-  message: z.string(),
-  symbol: z.string(),
-  run: z.string(),
-  /** RFC 3339. */
-  at: z.string(),
-  exitCode: z.int(),
-  haltsInARow: z.int(),
-  previous: z.object({ reason: z.string(), at: z.string() }).nullable(),
-  unshippedBytes: z.int(),
-  quarantinedBytes: z.int(),
-})
-export type Report = z.infer<typeof Report>
 
 /** The report of the process before, if there is one that can be read. */
 export async function readReport(path: string): Promise<Report | undefined> {
@@ -46,7 +33,7 @@ export async function readReport(path: string): Promise<Report | undefined> {
  * book live, or where none is captured all of its streams flowing.
  */
 export function haltsInARow(reason: string, previous: Report | undefined, liveForMs: number): number {
-  if (reason === 'Drained' || reason === 'Stopped') return 0
+  if (ENDED_IN_ORDER.includes(reason)) return 0
   const before = liveForMs >= RECOVERED_AFTER_MS ? 0 : (previous?.haltsInARow ?? 0)
   // an internal error is no halt, and does not make the halts before it forgotten
   return isHaltReason(reason) ? before + 1 : before

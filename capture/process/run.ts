@@ -77,6 +77,8 @@ export class Run {
   #boundary: number
   #ended = false
   #messages = 0
+  /** The next input opens a window, wherever the boundary is. */
+  #cutsNext = false
   /** Segments that are open or being closed; what the others took is in `#before`. */
   readonly #writers = new Set<SegmentWriter>()
   readonly #before = { written: 0, synced: 0 }
@@ -139,7 +141,8 @@ export class Run {
   /** Takes one input. After the end of the run inputs are ignored: they belong to no coverage. */
   input(input: Input): void {
     if (this.#ended) return
-    if (input.received >= this.#boundary && this.#writer.inputs > 0) this.#rotate(input.received)
+    const isDue = this.#cutsNext || input.received >= this.#boundary
+    if (isDue && this.#writer.inputs > 0) this.#rotate(input.received)
     this.#writer.append(input)
     if (input.kind === 'message') this.#time(input.received)
     this.session.step(input, this.#effects)
@@ -148,6 +151,11 @@ export class Run {
       this.#close(halt.reason, input.received)
       this.#options.onHalt(halt.reason, halt.message)
     } else if (input.kind === 'tick') this.#followClock(input.received, input.wallDistance)
+  }
+
+  /** Closes the window with the next input, which comes within a second; the run goes on in another one. */
+  cutWindow(): void {
+    this.#cutsNext = true
   }
 
   /** Ends the run in order; resolves when its last segment is durable and told. Rejects with the journal's error. */
@@ -245,6 +253,7 @@ export class Run {
   }
 
   #openNext(opened: number): void {
+    this.#cutsNext = false
     this.window++
     this.#boundary = this.#nextBoundary(opened)
     this.#writer = this.#openSegment(opened)

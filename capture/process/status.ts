@@ -4,6 +4,7 @@ import { formatTimeUs, type ShipState, type SpoolUsage } from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
 import type { RunKeeper } from './keeper.ts'
 import type { Halts } from './report.ts'
+import type { HandoverStatus } from './succession.ts'
 
 /** What /status answers, and what a capture tells the command line. Times are RFC 3339, with microseconds. */
 export interface CaptureStatus {
@@ -11,6 +12,8 @@ export interface CaptureStatus {
   readonly run: string
   readonly exchange: string
   readonly symbol: string
+  /** Whose answer this is, since an address may come to another pod; empty outside of a cluster. */
+  readonly writer: { readonly pod: string; readonly podUid: string }
   /** The book's, or `paused` where no run is kept, or `ending`. */
   readonly state: string
   /** Empty before the first connection. */
@@ -51,6 +54,8 @@ export interface CaptureStatus {
   readonly clock: { readonly offsetMs: number | null }
   /** The last five, the latest first. */
   readonly halts: readonly { readonly reason: string; readonly message: string; readonly at: string }[]
+  /** The pod that this one succeeds, while nothing is published for its sake; null otherwise. */
+  readonly handover: HandoverStatus | null
 }
 
 export interface StreamStatus {
@@ -70,6 +75,7 @@ export interface StatusSources {
   readonly ship: ShipState
   readonly unanswered: string | null
   readonly halts: Halts
+  readonly handover: HandoverStatus | null
 }
 
 export function statusOf(sources: StatusSources): CaptureStatus {
@@ -84,6 +90,7 @@ export function statusOf(sources: StatusSources): CaptureStatus {
     run: keeper.runId,
     exchange: config.exchange,
     symbol: config.symbol,
+    writer: { pod: config.writer.pod, podUid: config.writer.podUid },
     ...stateOf(sources),
     streams: Object.fromEntries(
       config.streams.map((stream) => [streamPath(stream, config.bookLevels), streamStatus(keeper, stream)]),
@@ -115,6 +122,7 @@ export function statusOf(sources: StatusSources): CaptureStatus {
     },
     clock: { offsetMs },
     halts: sources.halts.map(({ reason, message, at }) => ({ reason, message, at })),
+    handover: sources.handover,
   }
 }
 

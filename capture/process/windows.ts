@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { cutTornTail, parseSegmentName, type RecoveredSegments } from '../journal/mod.ts'
 import { RecordError, type Recorder } from '../record/mod.ts'
 import { parseWindowName, type Shipper, type Spool, syncPath, systemCode, windowName } from '../ship/mod.ts'
+import type { Lineage } from './lineage.ts'
 
 /** Delays before a recording that failed is tried again. */
 const RETRY_DELAY_MS_MIN = 1000
@@ -17,6 +18,7 @@ export interface WindowsOptions {
   readonly spool: Spool
   readonly recorder: Recorder
   readonly shipper: Shipper
+  readonly lineage: Pick<Lineage, 'of' | 'sealing'>
   readonly log: Logger
   readonly wait: (ms: number) => Promise<void>
   /** Replay did not end in the state that the live session ended in. */
@@ -187,7 +189,7 @@ export class Windows {
   }
 
   async #seal(run: string, window: number, name: string): Promise<void> {
-    const { spool, recorder, shipper, log } = this.#options
+    const { spool, recorder, shipper, log, lineage } = this.#options
     if (!existsSync(spool.segmentPath(name))) {
       return log.error(
         { window: name },
@@ -198,9 +200,13 @@ export class Windows {
       log.error({ window: name }, 'quarantined: it descends from a window whose replay is not vouched for')
       return await this.#putAside(name, 'quarantine')
     }
+    // may wait for the pod that this one succeeds
+    const known = await Promise.race([lineage.of(run), this.#stopped.promise])
+    if (known === undefined) return
     const outDir = await spool.makeTmp(name)
     try {
-      const outcome = await recorder.record({ segmentPath: spool.segmentPath(name), outDir, prefix: '' })
+      const segmentPath = spool.segmentPath(name)
+      const outcome = await recorder.record({ segmentPath, outDir, prefix: '', lineage: known })
       if (outcome.outcome === 'empty' && outcome.damaged) {
         log.error(
           { window: name },
@@ -221,6 +227,7 @@ export class Windows {
       if (outcome.damage !== '') {
         log.error({ window: name }, `the journal is damaged, coverage ends there: ${outcome.damage}`)
       }
+      await lineage.sealing(outcome.manifest)
       await spool.sealWindow(outDir, name)
       const rows = Object.fromEntries(outcome.manifest.objects.map(({ stream, rows }) => [stream, rows]))
       log.info({ window: name, rows, witness: outcome.manifest.witness }, 'window sealed')

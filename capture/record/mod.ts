@@ -5,6 +5,7 @@
  * here loads no encoder (Arrow and Parquet hold 40 MB): the worker does, or the first `recordSegment`.
  */
 export { type Column, columnsOf, type FileStream, SCHEMA_VERSION } from './columns.ts'
-export type { RecordOptions, RecordOutcome } from './record.ts'
-export { RecordError, Recorder, recordSegment } from './recorder.ts'
+export { type Cut, CutSink, cutOf, latest, positionsOf, reachedAfter } from './cut.ts'
+export type { ClosingOptions, Lineage, RecordOptions, RecordOutcome } from './record.ts'
+export { RecordError, Recorder, recordClosing, recordSegment } from './recorder.ts'
 export { type BeginningLost, type OpenSegment, openSegment, Replay } from './replay.ts'

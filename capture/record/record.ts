@@ -3,7 +3,6 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { STREAMS } from '../../api/streams.ts'
 import type { SegmentEnd, SegmentHeader } from '../journal/mod.ts'
-import type { SessionConfig } from '../session/mod.ts'
 import {
   formatTimeUs,
   MANIFEST_FILE,
@@ -12,11 +11,13 @@ import {
   type ManifestCoverage,
   type ManifestObject,
   objectKey,
+  type Positions,
   sealManifest,
   serialiseManifest,
 } from '../ship/mod.ts'
 import { VERSION } from '../version.ts'
 import { type FileStream, SCHEMA_VERSION } from './columns.ts'
+import { CutSink, cutOf, positionsOf, reachedAfter } from './cut.ts'
 import { ParquetWriter, readBytes, readSummary } from './parquet.ts'
 import { openSegment, Replay } from './replay.ts'
 import { fileStreamPath, type RowRange, RowStager } from './rows.ts'
@@ -29,6 +30,32 @@ export interface RecordOptions {
   readonly outDir: string
   /** Prefix of the keys in the bucket; empty for none. */
   readonly prefix: string
+  /** What was published before the segment's run; without it nothing was. */
+  readonly lineage?: Lineage | undefined
+}
+
+/** How a run stands to those before it; the same for all of its windows. */
+export interface Lineage {
+  /** The pod that this one succeeded. */
+  readonly predecessor: Manifest['predecessor']
+  /** Rows up to it are left out; null where nothing was published before. */
+  readonly cut: Positions | null
+  /** Nobody can rule out that another pod publishes the same rows. */
+  readonly overlaps: boolean
+}
+
+const FIRST_OF_ALL: Lineage = { predecessor: null, cut: null, overlaps: false }
+
+/** A window of its own, without rows, after all that a pod publishes. */
+export interface ClosingOptions {
+  /** An empty directory, as above. */
+  readonly outDir: string
+  readonly prefix: string
+  /** Of the window; nothing is journalled in it. */
+  readonly header: Pick<SegmentHeader, 'exchange' | 'symbol' | 'run' | 'window' | 'writer' | 'openedAt'>
+  readonly bookLevels: number
+  readonly lineage: Lineage
+  readonly reached: Positions
 }
 
 export type RecordOutcome =
@@ -70,8 +97,12 @@ export async function recordSegment(options: RecordOptions): Promise<RecordOutco
     return { outcome: 'empty', detail: `${options.segmentPath} ends before its checkpoint`, damaged: false }
   }
   const { header, config } = segment
-  const files = new Files(options.outDir, header, config)
-  const replay = new Replay(segment, files.stager, () => files.room())
+  const lineage = options.lineage ?? FIRST_OF_ALL
+  const cut = cutOf(lineage.cut)
+  const files = new Files(options.outDir, header, config.bookLevels)
+  const sink = Object.keys(cut).length === 0 ? undefined : new CutSink(cut, files.stager)
+  const replay = new Replay(segment, sink ?? files.stager, () => files.room())
+  sink?.begin(replay.session)
   const end = await replay.run()
   // one that is damaged at its first input is recorded all the same: its coverage says what ended there
   if (replay.inputs === 0 && end.end === 'torn') {
@@ -102,29 +133,59 @@ export async function recordSegment(options: RecordOptions): Promise<RecordOutco
     written_by: header.writtenBy,
     recorded_by: VERSION,
     writer: header.writer,
-    predecessor: null,
     final: false,
-    overlaps: false,
+    ...lineage,
+    reached: positionsOf(reachedAfter(replay.session, cut)),
   })
   await writeFile(join(options.outDir, MANIFEST_FILE), serialiseManifest(manifest), { flag: 'wx' })
   return { outcome: 'recorded', manifest, end: end.end, damage: end.end === 'corrupt' ? end.detail : '' }
+}
+
+/**
+ * Lays down the window that says that a pod publishes no more: an empty coverage file and a manifest marked `final`.
+ * The same options give the same bytes. Throws SealError, and the file system's errors.
+ */
+export async function recordClosing(options: ClosingOptions): Promise<Manifest> {
+  const { header, lineage, reached } = options
+  const { exchange, symbol, run, window, writer, openedAt } = header
+  const files = new Files(options.outDir, header, options.bookLevels)
+  const at = formatTimeUs(openedAt)
+  const manifest = sealManifest({
+    format: MANIFEST_FORMAT,
+    exchange,
+    symbol,
+    run,
+    window,
+    opened: at,
+    closed: at,
+    objects: await files.seal(options.prefix),
+    coverage: [],
+    counts: { inputs: 0 },
+    witness: 'none',
+    written_by: VERSION,
+    recorded_by: VERSION,
+    writer,
+    final: true,
+    ...lineage,
+    reached,
+  })
+  await writeFile(join(options.outDir, MANIFEST_FILE), serialiseManifest(manifest), { flag: 'wx' })
+  return manifest
 }
 
 /** The Parquet files of a window. */
 class Files {
   readonly stager: RowStager
   readonly #dir: string
-  readonly #header: SegmentHeader
+  readonly #header: ClosingOptions['header']
   readonly #levels: number
   readonly #writers = new Map<FileStream, ParquetWriter>()
 
-  constructor(dir: string, header: SegmentHeader, config: SessionConfig) {
+  constructor(dir: string, header: ClosingOptions['header'], bookLevels: number) {
     this.#dir = dir
     this.#header = header
-    this.#levels = config.bookLevels
-    this.stager = new RowStager(header.run, config.bookLevels, (stream, ipc) =>
-      this.#writer(stream).push(ipc),
-    )
+    this.#levels = bookLevels
+    this.stager = new RowStager(header.run, bookLevels, (stream, ipc) => this.#writer(stream).push(ipc))
   }
 
   #path(stream: FileStream): string {

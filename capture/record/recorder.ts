@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
-import type { RecordOptions, RecordOutcome } from './record.ts'
+import type { Manifest } from '../ship/mod.ts'
+import type { ClosingOptions, RecordOptions, RecordOutcome } from './record.ts'
 
 /** A worker without work ends after this long: its encoder holds over 100 MB, a new one costs half a second. */
 const IDLE_MS_MAX = 10_000
@@ -24,8 +25,18 @@ export async function recordSegment(options: RecordOptions): Promise<RecordOutco
   return record.recordSegment(options)
 }
 
+/** Lays down a closing window here and now; see `recordClosing` in record.ts. */
+export async function recordClosing(options: ClosingOptions): Promise<Manifest> {
+  const record = await import('./record.ts')
+  return record.recordClosing(options)
+}
+
+/** What a worker is asked for, and what it answers. */
+export type Order = { readonly segment: RecordOptions } | { readonly closing: ClosingOptions }
+export type Result = RecordOutcome | Manifest
+
 type Answer =
-  | { readonly outcome: RecordOutcome }
+  | { readonly result: Result }
   | { readonly error: { readonly message: string; readonly code: string } }
 
 /**
@@ -39,8 +50,17 @@ export class Recorder {
   #last: Promise<unknown> = Promise.resolve()
 
   /** Throws RecordError. */
-  record(options: RecordOptions): Promise<RecordOutcome> {
-    const result = this.#last.then(() => this.#one(options))
+  async record(options: RecordOptions): Promise<RecordOutcome> {
+    return (await this.#next({ segment: options })) as RecordOutcome
+  }
+
+  /** Lays down a closing window. Throws RecordError. */
+  async recordClosing(options: ClosingOptions): Promise<Manifest> {
+    return (await this.#next({ closing: options })) as Manifest
+  }
+
+  #next(order: Order): Promise<Result> {
+    const result = this.#last.then(() => this.#one(order))
     this.#last = result.catch(() => undefined)
     return result
   }
@@ -68,7 +88,7 @@ export class Recorder {
     return worker
   }
 
-  async #one(options: RecordOptions): Promise<RecordOutcome> {
+  async #one(order: Order): Promise<Result> {
     clearTimeout(this.#idle)
     const worker = this.#worker ?? this.#start()
     const { promise, resolve } = Promise.withResolvers<Answer>()
@@ -79,14 +99,14 @@ export class Recorder {
     worker.once('message', resolve)
     worker.once('error', onError)
     worker.once('exit', onExit)
-    worker.postMessage(options)
+    worker.postMessage(order)
     const answer = await promise
     worker.off('message', resolve)
     worker.off('error', onError)
     worker.off('exit', onExit)
-    if ('outcome' in answer) {
+    if ('result' in answer) {
       this.#idle = setTimeout(() => void this.#discard(), IDLE_MS_MAX).unref()
-      return answer.outcome
+      return answer.result
     }
     await this.#discard()
     throw new RecordError(answer.error.message, answer.error.code)

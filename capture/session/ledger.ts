@@ -69,6 +69,11 @@ export class Coverage {
     this.state = stream === 'mark_price' ? 'observed' : 'proven'
   }
 
+  /** Since when the interval is vouched for, receive time in microseconds: its beginning, or the last clean audit. */
+  get vouchedFrom(): number {
+    return this.#vouchedFrom
+  }
+
   /** `standsAt`: the id of the book that it begins with, which is where it stands until its first row. */
   start(previousId: bigint, received: number, connection: number, standsAt = previousId): void {
     if (this.open) throw new Error(`coverage of ${this.stream} is open already`)

@@ -4,6 +4,7 @@ import { type DepthEvent, LevelBuffer, type Link, meets, type Snapshot } from '.
 import type { DepthRow, Effects, RowHead } from './effects.ts'
 import { HorizonWatch } from './horizon-watch.ts'
 import type { Coverage } from './ledger.ts'
+import type { Position, Standing } from './position.ts'
 import type { Shared } from './shared.ts'
 
 /**
@@ -31,6 +32,18 @@ export class LiveBook {
     this.#shared = shared
     this.#books = books
     this.#depth = depth
+  }
+
+  /** The last event that was published; undefined before the first. */
+  get lastPosition(): Position | undefined {
+    return this.lastRow === 0n ? undefined : { id: this.lastRow, timeMs: this.#transactionTime }
+  }
+
+  /** What the book stands at, or once it is lost, its last event. */
+  get position(): Standing {
+    const id = this.book.id === 0n ? this.lastRow : this.book.id
+    // after an event the time is the event's, else it may be a snapshot's
+    return { id, timeMs: this.#gapBefore ? undefined : this.#transactionTime }
   }
 
   /** Begins with a snapshot that can be a book; coverage begins at `from` with what the first event chains to. */

@@ -3,6 +3,7 @@ import type { Decoder, Encoder } from '../book/mod.ts'
 import type { MarkPrice } from '../exchange/mod.ts'
 import type { Effects, RowHead } from './effects.ts'
 import type { Coverage } from './ledger.ts'
+import type { Position } from './position.ts'
 import type { Shared } from './shared.ts'
 
 /** A stream of prices that comes each second and has no chain: a frame is the only evidence. */
@@ -27,6 +28,11 @@ export class MarkStream {
   constructor(shared: Shared, coverage: Coverage) {
     this.#shared = shared
     this.coverage = coverage
+  }
+
+  /** The last price that was published; undefined before the first. */
+  get lastPosition(): Position | undefined {
+    return this.#lastTime === 0 ? undefined : { id: 0n, timeMs: this.#lastTime }
   }
 
   /** A connection opened, or trading began again: prices are to come. */

@@ -18,5 +18,6 @@ export type {
   RowSink,
 } from './effects.ts'
 export type * from './input.ts'
+export { isUpTo, type Position, type Standing } from './position.ts'
 export { Session, type StreamState } from './session.ts'
 export { BOOK_STATES, type BookState, PAUSE_REASONS, type PauseReason } from './standing.ts'

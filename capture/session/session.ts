@@ -11,6 +11,7 @@ import type { ClockInput, Input, ListingInput, MessageInput, ResponseInput } fro
 import { Coverage, Sequence } from './ledger.ts'
 import { ListingGuard } from './listing-guard.ts'
 import { MarketMachine } from './market-machine.ts'
+import type { Position, Standing } from './position.ts'
 import { Recent } from './recent.ts'
 import { RequestNumbers } from './request-slot.ts'
 import type { Shared } from './shared.ts'
@@ -103,6 +104,18 @@ export class Session {
 
   coverage(stream: Stream): Coverage | undefined {
     return this.#coverage.get(stream)
+  }
+
+  /** The last row of a stream that is evidence; undefined before the first. */
+  lastPosition(stream: Stream): Position | undefined {
+    if (BOOK_STREAMS.includes(stream)) return this.book.live.lastPosition
+    return stream === 'trades' ? this.market.trades?.lastPosition : this.market.marks?.lastPosition
+  }
+
+  /** Where a stream stands, by a row or without one: what comes next lies behind it. Undefined before anything. */
+  position(stream: Stream): Standing | undefined {
+    if (BOOK_STREAMS.includes(stream)) return this.book.live.position
+    return stream === 'trades' ? this.market.trades?.position : this.market.marks?.lastPosition
   }
 
   /** State of a stream for status: `books` and `depth` follow the book. */

@@ -3,6 +3,7 @@ import type { Decoder, Encoder } from '../book/mod.ts'
 import type { LastTrade, Trade } from '../exchange/mod.ts'
 import type { Effects, RowHead } from './effects.ts'
 import type { Coverage } from './ledger.ts'
+import type { Position } from './position.ts'
 import type { Shared } from './shared.ts'
 
 /** −1 stands for no trade yet. */
@@ -35,6 +36,16 @@ export class TradeStream {
   constructor(shared: Shared, coverage: Coverage) {
     this.#shared = shared
     this.coverage = coverage
+  }
+
+  /** The last trade that was published; undefined before the first. */
+  get lastPosition(): Position | undefined {
+    return this.#lastRow === NO_TRADE ? undefined : { id: this.#lastRow, timeMs: this.#latest }
+  }
+
+  /** The trade that the stream stands at. */
+  get position(): Position {
+    return { id: this.lastId, timeMs: this.#latest }
   }
 
   take(trade: Trade, connection: number, received: number, effects: Effects): void {

@@ -58,6 +58,11 @@ export function manifestKey(parts: ManifestKey): string {
   return `${market('manifest', parts)}/date=${dateOfUs(parts.openedUs)}/${name}.json`
 }
 
+/** Where the manifests of a day lie; `date` as in `2026-11-22`. Throws NameError. */
+export function manifestFolder(parts: MarketKey, date: string): string {
+  return `${market('manifest', parts)}/date=${date}/`
+}
+
 /** Reads a data object's key; undefined where the key is not one that `objectKey` makes. */
 export function parseObjectKey(key: string): ObjectKey | undefined {
   const match = OBJECT_KEY_PATTERN.exec(key)

@@ -61,8 +61,24 @@ const coverageSchema = z.strictObject({
   connection: count,
 })
 
-const writerSchema = z.strictObject({ capture: text, uid: text, pod: text, node: text })
+/** `uid` is that of the capture (the resource), `pod_uid` that of the pod: a successor finds its predecessor by it. */
+const writerSchema = z.strictObject({
+  capture: text,
+  uid: text,
+  pod: text,
+  pod_uid: text.optional(),
+  node: text,
+})
 const predecessorSchema = z.strictObject({ pod: text, uid: text })
+/** A row by what it is told from a later one: its id (0 where the stream has none) and the exchange's own time of it. */
+const positionSchema = z.strictObject({ id: integer64, time })
+/** A stream that is absent has no row yet. */
+const positionsSchema = z.strictObject({
+  books: positionSchema.optional(),
+  depth: positionSchema.optional(),
+  trades: positionSchema.optional(),
+  mark_price: positionSchema.optional(),
+})
 
 const fieldsSchema = z.strictObject({
   format: z.literal(MANIFEST_FORMAT),
@@ -82,6 +98,10 @@ const fieldsSchema = z.strictObject({
   predecessor: predecessorSchema.nullable(),
   final: z.boolean(),
   overlaps: z.boolean(),
+  /** What was published before this run, by whoever: rows up to it were left out. Null where nothing was. */
+  cut: positionsSchema.nullable().optional(),
+  /** The last rows published up to this window, by this run or those before it: where a successor cuts. */
+  reached: positionsSchema.optional(),
 })
 const manifestSchema = fieldsSchema.extend({ sha256 })
 
@@ -89,6 +109,9 @@ const manifestSchema = fieldsSchema.extend({ sha256 })
 export type ManifestObject = Readonly<z.infer<typeof objectSchema>>
 /** One coverage row, as in the coverage object. */
 export type ManifestCoverage = Readonly<z.infer<typeof coverageSchema>>
+/** By stream, the last row of some part of the data. */
+export type Positions = Readonly<z.infer<typeof positionsSchema>>
+export const Positions: z.ZodType<Positions> = positionsSchema
 /** A manifest without its hash: what the recorder fills in. */
 export type ManifestFields = Readonly<z.infer<typeof fieldsSchema>>
 /** A manifest whose hash was made, or proven, here. */
@@ -209,8 +232,17 @@ function canonical(manifest: ManifestFields): string {
       counts: Object.fromEntries(names.map((name) => [name, manifest.counts[name]])),
       writer: ordered(writerSchema, manifest.writer),
       predecessor: manifest.predecessor === null ? null : ordered(predecessorSchema, manifest.predecessor),
+      cut: manifest.cut && orderedPositions(manifest.cut),
+      reached: manifest.reached && orderedPositions(manifest.reached),
     }),
   )
+}
+
+function orderedPositions(positions: Positions): Record<string, unknown> {
+  const each = Object.entries(positions).map(
+    ([stream, position]) => [stream, position && ordered(positionSchema, position)] as const,
+  )
+  return ordered(positionsSchema, Object.fromEntries(each))
 }
 
 function ordered(schema: z.ZodObject, value: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -22,6 +22,7 @@ export { makeDirectories, syncPath, systemCode, writeNewFile } from './durable.t
 export {
   type ManifestKey,
   type MarketKey,
+  manifestFolder,
   manifestKey,
   type ObjectKey,
   objectKey,
@@ -39,6 +40,7 @@ export {
   type ManifestErrorCode,
   type ManifestFields,
   type ManifestObject,
+  Positions,
   parseManifest,
   sealManifest,
   serialiseManifest,

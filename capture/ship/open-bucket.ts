@@ -1,6 +1,6 @@
 /** The one place that makes a bucket: of a directory, or of an address in S3 with what the environment says. */
 import type { ProcessStorage, S3ProcessStorage } from '../../api/config.ts'
-import { BareAddress } from '../../api/spec.ts'
+import { BareAddress } from '../../api/storage.ts'
 import { type Bucket, BucketError } from './bucket.ts'
 import { LocalBucket } from './local.ts'
 import {

@@ -8,6 +8,7 @@
  *   torn/  quarantine/             what recovery cut off; what replay could not vouch for, empty once it is shipped
  *   lock/  report.json             who works here; how the last process ended
  *   halts.json  paused-until       how earlier processes halted; until when the exchange wants no request
+ *   lineage.json                   what was published, where runs cut, how the predecessor ended
  *   reserve                        room for the last words on a full disk
  */
 import { randomBytes } from 'node:crypto'
@@ -38,6 +39,7 @@ export interface SpoolPaths {
   readonly halts: string
   readonly reserve: string
   readonly pausedUntil: string
+  readonly lineage: string
 }
 
 /** A window in the spool. Without `hasSealed` it belongs to the recorder, not to the shipper. */
@@ -89,6 +91,7 @@ export function spoolPaths(directory: string): SpoolPaths {
     halts: path.join(directory, 'halts.json'),
     reserve: path.join(directory, 'reserve'),
     pausedUntil: path.join(directory, 'paused-until'),
+    lineage: path.join(directory, 'lineage.json'),
   }
 }
 

@@ -124,6 +124,7 @@ export class IntervalWalk {
   readonly #intervals: readonly CoverageInterval[]
   readonly #chained: boolean
   readonly #isBook: boolean
+  readonly #isCut: boolean
   readonly #before: Before
   /** No evidence of a window is later than its end. */
   readonly #closedUs: number
@@ -132,8 +133,16 @@ export class IntervalWalk {
   /** The last interval, were it open. */
   #open = { begun: false, connection: 0 }
 
-  constructor(stream: string, { intervals, suspects }: StreamCoverage, before: Before, closedUs: number) {
+  /** `isCut`: rows of the run were left out up to some place of this stream, which has no ids. */
+  constructor(
+    stream: string,
+    { intervals, suspects }: StreamCoverage,
+    before: Before,
+    closedUs: number,
+    isCut = false,
+  ) {
     this.#stream = stream
+    this.#isCut = isCut
     this.#intervals = intervals
     this.#chained = stream !== 'mark_price'
     this.#isBook = stream === 'depth' || stream.startsWith('books')
@@ -282,7 +291,9 @@ export class IntervalWalk {
       return `is from ${formatTimeUs(fromUs)} to ${formatTimeUs(toUs)}, its rows are from ${rows}`
     }
     // A book may be proven by its snapshot before its first event; other streams begin with a frame.
-    if (!this.#isBook && fresh === true && fromUs !== firstUs) {
+    // Without ids a cut begins at the last frame that it left out.
+    const mayBeEarlier = this.#isBook || (this.#isCut && this.#at === 0)
+    if (!mayBeEarlier && fresh === true && fromUs !== firstUs) {
       return `begins at ${formatTimeUs(fromUs)}, its first row at ${formatTimeUs(firstUs)}`
     }
     // An id may be proven to be still the last one; of a stream without ids nothing but frames is known. Of two

@@ -102,6 +102,8 @@ export class MarketCheck {
       return undefined
     }
     this.#source.tally.manifests++
+    // what a pod publishes last goes on from nothing: the window before may have been cut by a disk that failed
+    if (manifest.final) state.forget()
     await this.#checkWindow(manifest, state)
     // its journal was damaged and coverage says so: the next window begins from a checkpoint of its own
     if (manifest.coverage.some((row) => row.ended_by === 'journal_corrupt')) state.forget()

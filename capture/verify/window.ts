@@ -242,7 +242,8 @@ export class WindowCheck {
     if (walk === undefined) {
       const coverage = this.#coverage.get(name) ?? { intervals: [], suspects: [] }
       const closedUs = parseTimeUs(this.#manifest.closed)
-      walk = new IntervalWalk(name, coverage, this.#run.stream(name).before, closedUs)
+      const isCut = name === 'mark_price' && this.#manifest.cut?.mark_price !== undefined
+      walk = new IntervalWalk(name, coverage, this.#run.stream(name).before, closedUs, isCut)
       this.#walks.set(name, walk)
     }
     return walk

@@ -15,6 +15,7 @@ import { Run } from '../../capture/process/run.ts'
 import { Windows } from '../../capture/process/windows.ts'
 import { Recorder, type RecordOptions, recordSegment } from '../../capture/record/mod.ts'
 import { LocalBucket, openSpool, Shipper, Spool } from '../../capture/ship/mod.ts'
+import { lineageIn } from '../support/lineage.ts'
 import { GUARDS, NO_REQUESTS, NO_ROWS } from '../support/session.ts'
 import { acknowledge } from './acks.ts'
 import { SteppedJournal } from './stepped-journal.ts'
@@ -81,6 +82,7 @@ class Harness {
     })
     const windows = new Windows({
       spool,
+      lineage: await lineageIn(opened, onStep),
       recorder,
       shipper,
       log,

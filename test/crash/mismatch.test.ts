@@ -3,7 +3,7 @@ import { readdir, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { HALT_EXIT_CODES } from '../../api/reasons.ts'
-import { Report } from '../../capture/process/report.ts'
+import { Report } from '../../api/report.ts'
 import { alterStateHash } from './segments.ts'
 import { crashSeed, type Place, SYMBOL, World } from './world.ts'
 

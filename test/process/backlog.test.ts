@@ -22,6 +22,9 @@ const SHIPPED = 40
 /** A window comes after so many that were shipped. */
 const FRESH_EVERY = 10
 
+/** Far more timers than any step needs: what turns for ever must fail. */
+const MOVES_MAX = 10_000
+
 /** Looks at files and directories; what reads, writes and syncs is counted by nobody. */
 const LOOKS = ['readdir', 'lstat', 'stat'] as const
 
@@ -133,7 +136,8 @@ describe(`a backlog of ${WINDOWS} windows`, () => {
     const log = { info: () => undefined, warn: () => undefined }
     const shipper = new Shipper({ bucket, spool, timers, random: () => 0.5, log })
     const goOn = async (what: string, isDone: () => boolean) => {
-      while (!isDone()) {
+      for (let moves = 0; !isDone(); moves++) {
+        assert.ok(moves < MOVES_MAX, `${what} did not come within ${MOVES_MAX} timers`)
         await until(what, () => timers.pending > 0)
         timers.next()
       }

@@ -11,6 +11,7 @@ import type { RecordOptions, RecordOutcome } from '../../capture/record/record.t
 import { Shipper } from '../../capture/ship/shipper.ts'
 import { openSpool, type Spool } from '../../capture/ship/spool.ts'
 import { EvilBucket, RUN } from '../ship/fixture.ts'
+import { lineageIn } from '../support/lineage.ts'
 import { withDirectory } from '../support/run.ts'
 
 /** Finds a mismatch in one window, and nothing worth a row in the others. */
@@ -39,6 +40,7 @@ async function start(spool: Spool, victim: string): Promise<{ recorded: string[]
   const recorder = new LyingRecorder(victim)
   const mismatches: string[] = []
   const windows = new Windows({
+    lineage: await lineageIn(spool),
     spool,
     recorder,
     shipper: new Shipper({

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import type { Report } from '../../api/report.ts'
 import {
   HALTS_MAX,
   haltsInARow,
   killedReport,
-  type Report,
   readHalts,
   readReport,
   rememberHalt,

@@ -13,6 +13,7 @@ const CONFIG = ProcessConfig.parse({
   streams: STREAMS,
   spool: { dir: '/spool' },
   storage: { local: { path: '/data' } },
+  writer: { pod: 'majors-btcusdt-1', podUid: 'u1' },
 })
 
 function status(world: KeeperWorld, ending = false) {
@@ -27,6 +28,7 @@ function status(world: KeeperWorld, ending = false) {
     },
     unanswered: 'waiting for an answer to PUT a for 6 s',
     halts: [{ reason: 'CrossedBook', message: 'why', run: 'r', at: '2026-11-22T12:00:00.000000Z' }],
+    handover: null,
   })
 }
 
@@ -38,6 +40,7 @@ describe('status', () => {
       await world.time.run(2500)
       const now = status(world)
       assert.equal(now.run, world.runs[0])
+      assert.deepEqual(now.writer, { pod: 'majors-btcusdt-1', podUid: 'u1' })
       assert.equal(now.state, world.keeper.session?.book.state)
       assert.match(now.since, /^2026-11-22T12:00:1\d\.\d{6}Z$/)
       assert.deepEqual(Object.keys(now.streams), ['books20', 'depth', 'trades', 'mark_price'])

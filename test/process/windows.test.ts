@@ -11,6 +11,7 @@ import { Shipper } from '../../capture/ship/shipper.ts'
 import { openSpool } from '../../capture/ship/spool.ts'
 import { until } from '../feed/local-exchange.ts'
 import { EvilBucket, RUN, recordWindow } from '../ship/fixture.ts'
+import { lineageIn } from '../support/lineage.ts'
 import { withDirectory } from '../support/run.ts'
 
 const STREAMS = ['coverage']
@@ -45,6 +46,7 @@ async function withWindows(
       log,
     })
     const windows = new Windows({
+      lineage: await lineageIn(spool),
       spool,
       recorder,
       shipper,

@@ -2,7 +2,7 @@
  * A real S3 server on 127.0.0.1 for tests: started, paused, killed and started again on the same data and port.
  * Its credentials are random. The process dies with the one that started it.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as moment } from 'node:timers/promises'
 import { CreateBucketCommand, ListBucketsCommand, type S3Client } from '@aws-sdk/client-s3'
+import { DIES_WITH_US } from '../support/children.ts'
 import { type ServerKind, s3Problem, serverBinary, serverKind } from './binary.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
 import { makeClient } from './client.ts'
@@ -25,7 +26,6 @@ const ENDS_WITHIN_MS = 5_000
 const POLL_MS = 25
 /** A random port may be taken. */
 const PORTS_TRIED_MAX = 5
-const DIES_WITH_US = diesWithUs()
 /** What both servers call the only place they know. */
 const REGION = 'us-east-1'
 
@@ -241,10 +241,4 @@ export class S3Server {
     await ended
     clearTimeout(late)
   }
-}
-
-/** A command to put before another, so that it is killed when this process ends, however it ends; none without it. */
-function diesWithUs(): readonly string[] {
-  const command = ['setpriv', '--pdeathsig', 'KILL']
-  return spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0 ? command : []
 }

@@ -196,6 +196,27 @@ test('inject: a fault fires at once, and waits for someone to feel it', async ()
   assert.throws(() => sim.inject('drop:XRPUSDT@0'), { code: 'wrong_call' })
 })
 
+test('lift: what lasts ends at once, what waits never acts; faults of others stay', async () => {
+  const sim = await start({ seed: 27, symbols: ['BTCUSDT', 'ETHUSDT'] })
+  const [btc, eth] = ['btcusdt@depth@100ms', 'ethusdt@depth@100ms']
+  const client = await Client.combined(sim.endpoints, 'public', [btc, eth])
+  sim.inject('silence_depth:BTCUSDT@0+600,empty_side:BTCUSDT@0+600,silence_depth:ETHUSDT@0+600')
+  await until('both are silent', () => sim.fired.silence_depth === 2)
+  const book = await rest(sim.endpoints, '/fapi/v1/depth?symbol=BTCUSDT&limit=5')
+  assert.deepEqual(book.body.asks, [])
+  const heard = client.data(eth).length
+  sim.inject('cut:BTCUSDT/market@0')
+  sim.lift('BTCUSDT')
+  const before = client.data(btc).length
+  await until('depth flows again', () => client.data(btc).length > before)
+  const healed = await rest(sim.endpoints, '/fapi/v1/depth?symbol=BTCUSDT&limit=5')
+  assert.notDeepEqual(healed.body.asks, [])
+  assert.equal(client.data(eth).length, heard)
+  const market = await Client.combined(sim.endpoints, 'market', ['btcusdt@aggTrade'])
+  await until('trades flow', () => market.frames.length > 0)
+  assert.equal(sim.fired.cut, 0)
+})
+
 test('faults: the list is read, and each mistake is named', () => {
   assert.deepEqual(
     parseFaults(

@@ -56,6 +56,8 @@ export interface Sim {
   on(listener: (event: SimEvent) => void): () => void
   /** Fires faults now, whatever their `@seconds` say: `drop:BTCUSDT@0`. */
   inject(faults: string): void
+  /** Ends faults that were planned for this symbol (`*`: for all) before their time. */
+  lift(symbol: string): void
   emitted(symbol: string): Emitted
   /** The true book at this id. Throws SimError `book_unknown`. */
   bookAt(symbol: string, id: bigint): TrueBook
@@ -88,6 +90,7 @@ export async function startSim(options: SimOptions): Promise<Sim> {
     violations: exchange.violations,
     on: (listener) => exchange.on(listener),
     inject: (faults) => exchange.inject(faults),
+    lift: (symbol) => exchange.lift(symbol),
     emitted: (symbol) => exchange.emitted(symbol),
     bookAt: (symbol, id) => exchange.bookAt(symbol, id),
     async stop() {

@@ -72,6 +72,8 @@ const OFFSET_FINE_MS = 100
 export function allowedIn(plan: Plan): ReadonlySet<EndedBy> {
   const allowed = new Set<EndedBy>(['stopped'])
   for (const { kind } of plan.faults) for (const reason of ALLOWED[kind]) allowed.add(reason)
+  // processes of pods are killed
+  if (plan.pods !== undefined) allowed.add('crash')
   if (Math.abs(plan.wallOffsetMs) > OFFSET_FINE_MS) for (const reason of CLOCK) allowed.add(reason)
   // where the exchange cuts early, or faults keep a take-over from being done in time
   const busy = plan.market.quiet === undefined && (plan.market.rate ?? 0) >= BUSY_RATE

@@ -34,6 +34,8 @@ export interface CaptureOptions {
   readonly config: SessionConfig
   readonly rotationSeconds: number
   readonly share: number
+  /** The pod that it runs in, where it is one of several. */
+  readonly pod?: string | undefined
   /** False: its journal goes nowhere; then it cannot be judged by what it recorded. */
   readonly journals?: boolean
   /** Default: a disk in memory, from which segments are read when all is over. */
@@ -47,6 +49,17 @@ export interface Halted {
   readonly elapsedMs: number
 }
 
+/** Who writes in a pod. */
+export function writerOf(pod: string | undefined) {
+  return {
+    capture: 'virtual',
+    uid: '',
+    pod: pod ?? '',
+    pod_uid: pod === undefined ? '' : `uid-${pod}`,
+    node: '',
+  }
+}
+
 const SILENT: FeedLog = { info: () => {}, warn: () => {} }
 
 /**
@@ -58,7 +71,9 @@ export class VirtualCapture {
   readonly halts: Halted[] = []
   readonly runs: string[] = []
   /** Called when a process begins. */
-  onStart: (() => void) | undefined
+  onStart: ((process: Incarnation) => void) | undefined
+  /** Called when a segment is closed. */
+  onWindow: ((run: string, window: number) => void) | undefined
   keeper: RunKeeper | undefined
   readonly #options: CaptureOptions
   readonly #random: Random
@@ -102,7 +117,7 @@ export class VirtualCapture {
     this.keeper = new RunKeeper({
       exchange,
       config,
-      writer: { capture: 'virtual', uid: '', pod: '', node: '' },
+      writer: writerOf(this.#options.pod),
       rotationSeconds,
       ...spooling,
       endpoints: 'http://sim',
@@ -122,7 +137,7 @@ export class VirtualCapture {
       onHalt: (reason, message) => this.#onHalt(process, reason, message),
       onRun: (run) => this.runs.push(run),
     })
-    this.onStart?.()
+    this.onStart?.(process)
     void this.keeper.start()
     machine.time.unsettled()
   }
@@ -133,7 +148,7 @@ export class VirtualCapture {
       journalDir: JOURNAL_DIR,
       room: disk.room(process),
       fs: disk.fs(process),
-      onWindow: () => undefined,
+      onWindow: (run, window) => this.onWindow?.(run, window),
     }
   }
 
@@ -170,6 +185,32 @@ export class VirtualCapture {
     const kept = await time.runUntilKept(ended, CLOSES_WITHIN_MS)
     if (!kept) throw new Error(`the keeper did not end within ${CLOSES_WITHIN_MS} ms`)
     this.#die(this.#process)
+  }
+
+  /** Ends in order, and lets the process live: it may have more to do. Never rejects. */
+  async close(): Promise<void> {
+    this.#ending = true
+    if (this.#process?.alive !== true) return
+    const closing = this.keeper?.end().catch(() => undefined)
+    this.#options.machine.time.unsettled()
+    await closing
+  }
+
+  /** The process, where one lives. */
+  get process(): Incarnation | undefined {
+    return this.#process
+  }
+
+  /** Ends at this instant, and nothing starts it again. */
+  die(): void {
+    this.#ending = true
+    if (this.#process !== undefined) this.#die(this.#process)
+  }
+
+  /** Lives again after `die`, as on a node that comes back. */
+  revive(): void {
+    this.#ending = false
+    if (this.#process === undefined) this.start()
   }
 
   /** Nothing comes through to the exchange or back, and no end either. */

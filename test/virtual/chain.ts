@@ -1,4 +1,6 @@
 import type { Stream } from '../../api/streams.ts'
+import type { Cut } from '../../capture/record/mod.ts'
+import type { Position } from '../../capture/session/mod.ts'
 import type { Entry, RecordedCoverage, RecordedRow, RecordedRun } from './recorded.ts'
 
 /** Something that must not be: a rule and the first evidence against it. */
@@ -26,10 +28,21 @@ export class StreamChain {
   #hadRow = false
   /** Whose the last row was. */
   #connection = 0
+  /** What was published before the run; undefined where nothing was, or where it is not left out. */
+  readonly #cut: Position | undefined
+  #hasCutBook = false
+  /** Nothing of the run was seen before. */
+  #isFirst = true
   /** The last id of the run; trades count by one, so that their ids tell whether one is missing. */
   #lastId = -1n
 
-  constructor(stream: Stream, run: RecordedRun, tell: (rule: string, evidence: string) => void) {
+  constructor(
+    stream: Stream,
+    run: RecordedRun,
+    cut: Position | undefined,
+    tell: (rule: string, evidence: string) => void,
+  ) {
+    this.#cut = cut
     this.#stream = stream
     this.#run = run
     this.#tell = tell
@@ -119,22 +132,35 @@ export class StreamChain {
     if (this.#stream !== 'depth') {
       rows.forEach((row, i) => {
         const follows = this.#stream === 'trades' ? row.previousId === this.#lastId : i > 0 || this.#hadRow
-        const wanted = !follows
+        const wanted = !follows && !(this.#isFirst && this.#meetsCut(row))
+        this.#isFirst = false
         this.#lastId = row.finalId
         if (row.gapBefore !== wanted) this.#fail('gap_before', `${text(row)} has gap_before ${row.gapBefore}`)
       })
       return
     }
     this.#rows.forEach((row, i) => {
-      const wanted = row.kind === 'snapshot'
+      // after a cut the first change stands behind a whole book of our own
+      const begins = this.#isFirst && this.#cut !== undefined && row.kind === 'book'
+      const wanted = begins
+        ? !rows.slice(0, 1).some((first) => this.#meetsCut(first))
+        : row.kind === 'snapshot'
+      this.#isFirst = false
+      this.#hasCutBook ||= begins
       if (row.gapBefore !== wanted) this.#fail('gap_before', `${text(row)} has gap_before ${row.gapBefore}`)
-      if (wanted && (i > 0 || this.#open !== undefined)) {
+      if (wanted && !begins && (i > 0 || this.#open !== undefined)) {
         this.#fail('gap_before', `${text(row)} begins nothing: it stands in the middle`)
       }
     })
-    if (this.#open === undefined && this.#rows.length > 0 && this.#rows.at(0)?.kind !== 'snapshot') {
+    const opens = this.#hasCutBook ? 'book' : 'snapshot'
+    this.#hasCutBook = false
+    if (this.#open === undefined && this.#rows.length > 0 && this.#rows.at(0)?.kind !== opens) {
       this.#fail('gap_before', `an interval of depth begins without a snapshot: ${text(this.#rows.at(0))}`)
     }
+  }
+
+  #meetsCut({ previousId, finalId }: RecordedRow): boolean {
+    return this.#cut !== undefined && previousId <= this.#cut.id && this.#cut.id <= finalId
   }
 
   #fail(rule: string, evidence: string): void {
@@ -151,16 +177,18 @@ export function checkChains(
   streams: readonly Stream[],
   mayLose: boolean,
   tell: (v: Violation) => void,
+  cut: Cut = {},
 ): void {
   const chains = new Map(
     streams.map((stream) => [
       stream,
-      new StreamChain(stream, run, (rule, evidence) => tell({ rule, evidence })),
+      new StreamChain(stream, run, cut[stream], (rule, evidence) => tell({ rule, evidence })),
     ]),
   )
-  let seq = 0
+  const seqs = new Map<string, number>()
   for (const entry of run.entries) {
-    seq = checkSeq(run, entry, seq, tell)
+    const stream = 'row' in entry ? entry.row.stream : 'coverage'
+    seqs.set(stream, checkSeq(run, entry, seqs.get(stream) ?? 0, tell))
     if ('row' in entry) {
       chains.get(entry.row.stream)?.row(entry.row)
       continue
@@ -173,7 +201,7 @@ export function checkChains(
   for (const chain of chains.values()) chain.end(mayLose)
 }
 
-/** `seq` is the order of a run: rows stand in it. */
+/** `seq` is the order of a run: rows of a stream stand in it. */
 function checkSeq(run: RecordedRun, entry: Entry, before: number, tell: (v: Violation) => void): number {
   const { seq } = 'row' in entry ? entry.row : entry.coverage
   if (seq <= before) {

@@ -43,7 +43,7 @@ export async function judge(outcome: Outcome, dir: string, follow?: Follower): P
   )
   const allowed = allowedIn(plan)
   const published = new Published(emitted)
-  const mayLose = plan.faults.some(({ kind }) => DEADLY.includes(kind))
+  const mayLose = plan.pods !== undefined || plan.faults.some(({ kind }) => DEADLY.includes(kind))
   const ended: Record<string, number> = {}
   const counts: Record<string, number> = {}
   let liedRows = 0

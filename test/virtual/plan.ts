@@ -4,6 +4,7 @@ import { FAULT_KINDS, type FaultKindName, kindOf } from '../sim/faults/mod.ts'
 import { type ProfileSettings, Random } from '../sim/market/mod.ts'
 import type { DiskTrouble } from './disk.ts'
 import type { Latency } from './network.ts'
+import { type PodsPlan, podsOf } from './pods-plan.ts'
 import { THEMES } from './themes.ts'
 
 export const SYMBOL = 'BTCUSDT'
@@ -75,6 +76,8 @@ export interface Plan {
   readonly faults: readonly Fault[]
   /** False: nothing is journalled, and so nothing can be judged by what was recorded. */
   readonly journals?: boolean
+  /** Pods that follow each other; undefined: one capture, whose journal alone is judged. */
+  readonly pods?: PodsPlan | undefined
 }
 
 /** Is it a fault of the exchange? */
@@ -105,6 +108,12 @@ function lastsMs({ kind, durationMs, value }: Fault): number {
 
 /** The plan of a seed. The same seed gives the same plan. */
 export function planOf(seed: number): Plan {
+  const plan = singleOf(seed)
+  const pods = podsOf(seed, plan.troubleMs)
+  return pods === undefined ? plan : { ...plan, pods }
+}
+
+function singleOf(seed: number): Plan {
   const random = new Random(seed, 'plan')
   const troubleMs = 1000 * (25 + random.below(50))
   const base: Plan = {

@@ -1,7 +1,7 @@
 import { type Book, levelsProven } from '../../capture/book/mod.ts'
 import type { DepthEvent, Exchange, MarkPrice, Trade } from '../../capture/exchange/mod.ts'
 import type { SegmentEnd } from '../../capture/journal/mod.ts'
-import { type OpenSegment, openSegment, Replay } from '../../capture/record/mod.ts'
+import { type Cut, CutSink, type OpenSegment, openSegment, Replay } from '../../capture/record/mod.ts'
 import type { CoverageRow, DepthRow, Input, RowHead, RowSink } from '../../capture/session/mod.ts'
 import { VERSION } from '../../capture/version.ts'
 import type { TrueBooks, Wrong } from './truth.ts'
@@ -23,7 +23,7 @@ export interface RecordedRow {
   readonly wrong: readonly Wrong[] | undefined
   /** Its best bid is not below its best ask. */
   readonly crossed: boolean
-  /** Event time of a mark price, milliseconds. */
+  /** The exchange's own: transaction time of the book, time of a trade, event time of a mark price; milliseconds. */
   readonly eventTime: number
 }
 
@@ -59,6 +59,8 @@ export interface ReplayOptions {
   /** The exchange that the session was given. */
   readonly exchange: Exchange
   readonly follow?: Follower | undefined
+  /** What is left out of the run. */
+  readonly cut?: Cut | undefined
 }
 
 /** Called with every input that is replayed, for a person to read along. */
@@ -83,7 +85,7 @@ export async function replayRun(run: string, options: ReplayOptions): Promise<Re
 async function replayWindow(
   recorded: RecordedRun,
   path: string,
-  { truth, levels, exchange, follow }: ReplayOptions,
+  { truth, levels, exchange, follow, cut }: ReplayOptions,
 ): Promise<void> {
   const opened = await openSegment(path)
   if ('end' in opened) {
@@ -93,7 +95,10 @@ async function replayWindow(
   }
   const { header } = opened
   const sink = new CheckingSink(recorded.entries, header.window, truth, levels)
-  const replay = new Replay(tapped(opened, recorded, follow), sink, () => Promise.resolve(), exchange)
+  const cutting = cut && new CutSink(cut, sink)
+  const segment = tapped(opened, recorded, follow)
+  const replay = new Replay(segment, cutting ?? sink, () => Promise.resolve(), exchange)
+  cutting?.begin(replay.session)
   const end = await replay.run()
   recorded.windows.push(header.window)
   recorded.lastEnd = end.end
@@ -148,7 +153,10 @@ class CheckingSink implements RowSink {
 
   books(head: RowHead, event: DepthEvent, book: Book, gapBefore: boolean): void {
     const known = this.#truth.goTo(event.finalId)
-    this.#row(head, 'books', '', event, gapBefore, known ? this.#wrongTop(book) : undefined, isCrossed(book))
+    this.#row(head, 'books', '', event, gapBefore, known ? this.#wrongTop(book) : undefined, {
+      crossed: isCrossed(book),
+      eventTime: event.transactionTime,
+    })
   }
 
   depth(head: RowHead, kind: string, row: DepthRow, book: Book, gapBefore: boolean): void {
@@ -158,17 +166,20 @@ class CheckingSink implements RowSink {
       const levels = [...this.#truth.wrongLevels(bids, 'bid'), ...this.#truth.wrongLevels(asks, 'ask')]
       return [...levels, ...this.#truth.wrongOf(book)]
     }
-    this.#row(head, 'depth', kind, row, gapBefore, known ? wrong() : undefined, isCrossed(book))
+    this.#row(head, 'depth', kind, row, gapBefore, known ? wrong() : undefined, {
+      crossed: isCrossed(book),
+      eventTime: row.transactionTime,
+    })
   }
 
   trade(head: RowHead, trade: Trade, gapBefore: boolean): void {
     const ids = { previousId: trade.id - 1n, firstId: trade.id, finalId: trade.id }
-    this.#row(head, 'trades', '', ids, gapBefore, [])
+    this.#row(head, 'trades', '', ids, gapBefore, [], { eventTime: trade.tradeTime })
   }
 
   markPrice(head: RowHead, mark: MarkPrice): void {
     const ids = { previousId: 0n, firstId: 0n, finalId: 0n }
-    this.#row(head, 'mark_price', '', ids, false, [], false, mark.eventTime)
+    this.#row(head, 'mark_price', '', ids, false, [], { eventTime: mark.eventTime })
   }
 
   coverage(head: RowHead, row: CoverageRow): void {
@@ -190,8 +201,7 @@ class CheckingSink implements RowSink {
     { previousId, firstId, finalId }: { previousId: bigint; firstId: bigint; finalId: bigint },
     gapBefore: boolean,
     wrong: readonly Wrong[] | undefined,
-    crossed = false,
-    eventTime = 0,
+    { crossed = false, eventTime }: { readonly crossed?: boolean; readonly eventTime: number },
   ): void {
     const { seq, connection, received } = head
     this.#entries.push({

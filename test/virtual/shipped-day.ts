@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { isReady } from '../../capture/process/status.ts'
 import type { Bucket, Spool } from '../../capture/ship/mod.ts'
 import { LEVELS } from '../support/judge.ts'
+import { lineageIn } from '../support/lineage.ts'
 import { type Plan, SYMBOL } from './plan.ts'
 import { scene } from './scene.ts'
 import { VirtualShipping } from './shipping.ts'
@@ -56,8 +57,9 @@ export interface Store {
 export async function liveThroughDay({ spool, bucket, refuse, heal }: Store): Promise<Day> {
   const made: VirtualShipping[] = []
   const plan = slowPlan()
-  const world = begin(plan, undefined, undefined, (time) => {
-    const shipping = new VirtualShipping({ plan, time, spool, bucket, sizeLimitBytes: 2 ** 30 })
+  const lineage = await lineageIn(spool)
+  const world = begin(plan, undefined, undefined, undefined, (time) => {
+    const shipping = new VirtualShipping({ plan, time, spool, lineage, bucket, sizeLimitBytes: 2 ** 30 })
     made.push(shipping)
     return shipping.spooling
   })

@@ -1,6 +1,7 @@
 import { setTimeout as moment } from 'node:timers/promises'
 import { pino } from 'pino'
 import { FileReserve } from '../../capture/journal/mod.ts'
+import type { Lineage } from '../../capture/process/lineage.ts'
 import { DiskRoom } from '../../capture/process/room.ts'
 import { Windows } from '../../capture/process/windows.ts'
 import { Recorder } from '../../capture/record/mod.ts'
@@ -28,6 +29,7 @@ export interface ShippingOptions {
   readonly plan: Plan
   readonly time: WorldTime
   readonly spool: Spool
+  readonly lineage: Lineage
   readonly bucket: Bucket
   readonly sizeLimitBytes: number
 }
@@ -68,7 +70,7 @@ export class VirtualShipping {
   #rested: (() => void)[] = []
   #usage: { readonly windows: number; readonly counted: Promise<SpoolUsage> } | undefined
 
-  constructor({ plan, time, spool, bucket, sizeLimitBytes }: ShippingOptions) {
+  constructor({ plan, time, spool, lineage, bucket, sizeLimitBytes }: ShippingOptions) {
     this.#time = time
     this.#spool = spool
     const random = new Random(plan.seed, 'shipping')
@@ -91,6 +93,7 @@ export class VirtualShipping {
       spool,
       recorder: this.#recorder,
       shipper: this.shipper,
+      lineage,
       log: pino({ level: 'error' }),
       // a recording that fails holds the world's time up
       wait: (ms) => moment(ms, undefined),

@@ -45,6 +45,16 @@ function* simpler(plan: Plan): Generator<Plan> {
   if (quiet !== undefined) yield { ...plan, market: { ...plan.market, quiet: undefined } }
   if (bursts !== undefined) yield { ...plan, market: { ...plan.market, bursts: undefined } }
   if (levels > 10) yield { ...plan, market: { ...plan.market, levels: Math.floor(levels / 2) } }
+  const { pods } = plan
+  for (const [i, handing] of (pods?.handings ?? []).entries()) {
+    if (pods === undefined) break
+    if (pods.handings.length > 1)
+      yield { ...plan, pods: { ...pods, handings: pods.handings.toSpliced(i, 1) } }
+    if (handing.kills.length === 0) continue
+    const calm = { ...handing, kills: handing.kills.slice(1) }
+    yield { ...plan, pods: { ...pods, handings: pods.handings.with(i, calm) } }
+  }
+  if (pods !== undefined && pods.outages.length > 0) yield { ...plan, pods: { ...pods, outages: [] } }
   if (plan.share > 1) yield { ...plan, share: 1 }
   if (plan.lifetimeMs < 3_600_000) yield { ...plan, takeOverMs: 82_800_000, lifetimeMs: 86_400_000 }
 }

@@ -2,6 +2,7 @@ import { END_REASONS, HALT_EXIT_CODES } from '../../api/reasons.ts'
 import type { Violation } from './chain.ts'
 import type { Verdict } from './oracle.ts'
 import { ALL_FAULTS } from './plan.ts'
+import { ENDS } from './pods-plan.ts'
 import type { Outcome } from './world.ts'
 
 /** Failing seeds that are kept by number. */
@@ -42,6 +43,31 @@ export function resultOf({ plan, fired, capture, paused, elapsedMs }: Outcome, v
   }
 }
 
+/** One result of several captures in one world; how pods were succeeded counts as faults that acted. */
+export function together(
+  seed: number,
+  results: readonly SeedResult[],
+  violations: readonly Violation[],
+  handed: readonly string[],
+): SeedResult {
+  const all = <T>(of: (result: SeedResult) => readonly T[]) => [...new Set(results.flatMap(of))]
+  const counts: Record<string, number> = {}
+  for (const result of results)
+    for (const [name, by] of Object.entries(result.counts)) counts[name] = (counts[name] ?? 0) + by
+  const sum = (of: (result: SeedResult) => number) => results.reduce((total, result) => total + of(result), 0)
+  return {
+    seed,
+    violations: [...results.flatMap((result) => result.violations), ...violations],
+    fired: [...all(({ fired }) => fired), ...new Set(handed.map((how) => `pod_${how}`))],
+    halts: all(({ halts }) => halts),
+    ended: all(({ ended }) => ended),
+    counts,
+    rows: sum(({ rows }) => rows),
+    liedRows: sum(({ liedRows }) => liedRows),
+    virtualMs: Math.max(0, ...results.map(({ virtualMs }) => virtualMs)),
+  }
+}
+
 /** What came of many seeds. */
 export class Tally {
   seeds = 0
@@ -78,7 +104,8 @@ export class Tally {
   missing(min: number): string[] {
     const faults = ALL_FAULTS.filter((kind) => (this.fired.get(kind) ?? 0) < min)
     const guards = GUARDS.filter((guard) => (this.tripped.get(guard) ?? 0) < min)
-    return [...faults, ...guards]
+    const ends = ENDS.map((how) => `pod_${how}`).filter((kind) => (this.fired.get(kind) ?? 0) < min)
+    return [...faults, ...guards, ...ends]
   }
 
   /** For a person: faults against outcomes, in seeds, and what sessions counted. */

@@ -67,7 +67,13 @@ export type Between = (sim: SimExchange, time: WorldTime) => Wire
 export type Behind = (time: WorldTime) => Spooling
 
 /** Makes the world of a plan and starts its capture; its faults wait for their time. */
-export function begin(plan: Plan, log?: FeedLog, between: Between = (sim) => sim, behind?: Behind): World {
+export function begin(
+  plan: Plan,
+  log?: FeedLog,
+  between: Between = (sim) => sim,
+  prepare: (world: World) => void = () => undefined,
+  behind?: Behind,
+): World {
   const time = new WorldTime(plan.startMs)
   const sim = new SimExchange({
     time,
@@ -94,6 +100,7 @@ export function begin(plan: Plan, log?: FeedLog, between: Between = (sim) => sim
     rotationSeconds: plan.rotationSeconds,
     share: plan.share,
     journals: plan.journals ?? true,
+    pod: plan.pods === undefined ? undefined : 'pod-0',
     spooling: behind?.(time),
     log,
   })
@@ -108,8 +115,10 @@ export function begin(plan: Plan, log?: FeedLog, between: Between = (sim) => sim
       act(fault, machine, capture)
     })
   }
+  const world = { plan, time, exchange, sim, machine, capture, fired }
+  prepare(world)
   capture.start()
-  return { plan, time, exchange, sim, machine, capture, fired }
+  return world
 }
 
 /** Lives through a plan, into the calm after it. `log` hears what the feed says. */
@@ -139,7 +148,7 @@ export async function end(
 }
 
 /** Lives on until the book is live, and a little longer. Returns whether it came to that. */
-async function calm({ plan, time, capture, fired }: World): Promise<boolean> {
+export async function calm({ plan, time, capture, fired }: World): Promise<boolean> {
   const withinMs = plan.faults.some(({ kind }) => LISTING_FAULTS.includes(kind))
     ? LISTED_WITHIN_MS
     : LIVE_WITHIN_MS
@@ -157,7 +166,7 @@ async function calm({ plan, time, capture, fired }: World): Promise<boolean> {
 }
 
 /** Looks at the book's state now and then: a pause for a limit leaves no other trace. */
-function watchPauses(time: WorldTime, capture: VirtualCapture): ReadonlySet<string> {
+export function watchPauses(time: WorldTime, capture: VirtualCapture): ReadonlySet<string> {
   const paused = new Set<string>()
   const look = () => {
     const book = capture.keeper?.session?.book

@@ -146,6 +146,11 @@ export class SimExchange {
     for (const plan of plans) this.#faults.inject(plan)
   }
 
+  /** Ends faults of this symbol before their time; `*` names those of all symbols. */
+  lift(symbol: string): void {
+    this.#faults.lift(symbol)
+  }
+
   emitted(symbol: string): Emitted {
     return this.source.emitted(symbol)
   }

@@ -32,6 +32,13 @@ export interface FaultWorld {
   announce(plan: FaultPlan, symbol: string, id: bigint): void
 }
 
+/** A fault of the exchange itself that lasts: how to be rid of it before its time. */
+interface Lasting {
+  readonly symbol: string
+  readonly cancel: () => void
+  readonly end: () => void
+}
+
 interface Armed {
   readonly plan: FaultPlan
   readonly kind: FaultKind
@@ -55,6 +62,7 @@ export class Faults {
   readonly #waiting: FaultPlan[]
   readonly #world: FaultWorld
   #armed: Armed[] = []
+  readonly #lasting = new Set<Lasting>()
   readonly #timers = new Set<() => void>()
   /** Events that wait for the next one of their connection and stream, to go out after it. */
   readonly #swapped = new Map<string, string>()
@@ -89,6 +97,15 @@ export class Faults {
     // Undone at its moment, not at the next look: nothing may look for hours.
     if (durationMs !== undefined) this.#later(durationMs, () => this.#disarm(armed))
     if (kind.at === 'socket') this.#sockets(armed)
+  }
+
+  /** Ends now what waits or lasts for this symbol, as faults name it; what has acted once and for all stays. */
+  lift(symbol: string): void {
+    this.#armed = this.#armed.filter(({ plan }) => plan.symbol !== symbol)
+    for (const lasting of [...this.#lasting].filter((one) => one.symbol === symbol)) {
+      lasting.cancel()
+      lasting.end()
+    }
   }
 
   /** A connection subscribed something: faults of connections may concern it. */
@@ -215,7 +232,7 @@ export class Faults {
     const value = plan.value ?? kind.value?.otherwise ?? 0
     for (const symbol of kind.whole === true ? ['*'] : concerned) {
       kind.begin(stage, symbol, value)
-      if (durationMs !== undefined) this.#later(durationMs, () => kind.end?.(stage, symbol))
+      if (durationMs !== undefined) this.#last(plan.symbol, durationMs, () => kind.end?.(stage, symbol))
     }
     this.#count[plan.kind]++
     this.#world.announce(plan, plan.symbol, this.#world.lastDepthId(plan.symbol))
@@ -265,12 +282,26 @@ export class Faults {
     this.#armed = this.#armed.filter((other) => other !== armed)
   }
 
-  #later(ms: number, fn: () => void): void {
+  #last(symbol: string, ms: number, over: () => void): void {
+    const end = () => {
+      this.#lasting.delete(lasting)
+      over()
+    }
+    const lasting: Lasting = { symbol, cancel: this.#later(ms, end), end }
+    this.#lasting.add(lasting)
+  }
+
+  /** Returns how to prevent it. */
+  #later(ms: number, fn: () => void): () => void {
     const cancel = this.#world.time.after(ms, () => {
       this.#timers.delete(cancel)
       fn()
     })
     this.#timers.add(cancel)
+    return () => {
+      this.#timers.delete(cancel)
+      cancel()
+    }
   }
 }
 
