@@ -1,6 +1,6 @@
 /**
- * `npm run check`: all that is fast, for every save: types, lint and format, the direction of imports, unit tests.
- * Well under a minute.
+ * `npm run check`: all that is fast, for every save: types, lint and format, generated files, the direction of
+ * imports, unit tests. Well under a minute.
  */
 import { spawn } from 'node:child_process'
 import { runTests, testFiles } from './support/suite.ts'
@@ -33,6 +33,7 @@ async function part(name: string, command: string, args: readonly string[]): Pro
 const results = await Promise.all([
   part('types', 'tsc', ['-p', '.']),
   part('lint and format', 'biome', ['ci', '--error-on-warnings', '.']),
+  part('generated files', 'node', ['api/generate.ts', '--check']),
 ])
 const tested = await runTests(testFiles(FAST))
 process.exit(tested && results.every(Boolean) ? 0 : 1)

@@ -9,8 +9,10 @@ import {
   S3_CREDENTIALS_DIR,
   validate,
 } from '../../api/config.ts'
+import { bytesOfQuantity } from '../../api/quantity.ts'
 import { HALT_EXIT_CODES, isHaltReason } from '../../api/reasons.ts'
-import { bytesOfQuantity, L2Capture, Storage } from '../../api/spec.ts'
+import { L2Capture } from '../../api/spec.ts'
+import { Storage } from '../../api/storage.ts'
 import { streamPath } from '../../api/streams.ts'
 
 const LEAST = {
@@ -35,7 +37,7 @@ describe('configuration of a process', () => {
     assert.equal(config.rotationSeconds, 300)
     assert.deepEqual(config.guards, { staleAfterSeconds: 5, clockSkewMillis: 500, auditSeconds: 600 })
     assert.equal(config.spool.sizeLimitBytes, 5 * 2 ** 30)
-    assert.deepEqual(config.writer, { capture: '', uid: '', pod: '', node: '' })
+    assert.deepEqual(config.writer, { capture: '', uid: '', pod: '', podUid: '', node: '' })
   })
 
   for (const [name, change, message] of [
