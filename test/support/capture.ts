@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join, resolve } from 'node:path'
-import type { ProcessStorage } from '../../api/config.ts'
+import type { ProcessConfig, ProcessStorage } from '../../api/config.ts'
 import type { Told } from '../../capture/process/news.ts'
 import type { CaptureStatus } from '../../capture/process/status.ts'
 
@@ -22,6 +22,10 @@ export interface CaptureOptions {
   readonly storage?: ProcessStorage
   /** Of /livez, /readyz, /status and /metrics; none without it. */
   readonly port?: number
+  /** What a pod is told besides, as fields of its configuration. */
+  readonly pod?: Partial<
+    Pick<ProcessConfig, 'writer' | 'predecessor' | 'handoffSeconds' | 'handoverSeconds' | 'annotationsFile'>
+  >
   /** Environment besides ours. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -45,6 +49,7 @@ export class CaptureProcess {
     terminationLog,
     storage = { local: { path: join(dir, 'data') } },
     port,
+    pod = {},
     env = {},
   }: CaptureOptions) {
     const config = {
@@ -59,6 +64,7 @@ export class CaptureProcess {
       storage,
       port,
       endpoints,
+      ...pod,
     }
     this.child = spawn(process.execPath, [MAIN], {
       env: { ...process.env, ...env, L2CAP_CONFIG: JSON.stringify(config) },

@@ -11,6 +11,9 @@ const root = resolve(import.meta.dirname, '../..')
 /** Files at a time: two cores, and tests of real processes wait for most of their time. */
 const CONCURRENCY = 3
 
+/** Their tests share one API server, which is started before them. */
+const NEEDS_CLUSTER = /\/test\/(cluster|operator|e2e|crds)\//
+
 /** Tests that take minutes: not for every save, and run by `npm run test:long`. */
 const LONG = '.long.test.ts'
 
@@ -43,6 +46,19 @@ function filesIn(folder: string): string[] {
  * failure under CI. Returns whether all passed.
  */
 export async function runTests(files: readonly string[]): Promise<boolean> {
+  if (!files.some((file) => NEEDS_CLUSTER.test(file))) return await report(files)
+  const { shareControlPlane } = await import('../cluster/shared.ts')
+  const started = performance.now()
+  const end = await shareControlPlane()
+  process.stdout.write(`API server for tests: ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
+  try {
+    return await report(files)
+  } finally {
+    await end()
+  }
+}
+
+async function report(files: readonly string[]): Promise<boolean> {
   let passed = true
   const skipped: string[] = []
   const stream = run({ files: [...files], concurrency: CONCURRENCY, cwd: root })
@@ -53,8 +69,7 @@ export async function runTests(files: readonly string[]): Promise<boolean> {
     if (event.skip !== undefined)
       skipped.push(`${event.name} (${event.skip === true ? 'no reason given' : event.skip})`)
   })
-  const report = stream.compose(spec)
-  for await (const text of report) process.stdout.write(text as string)
+  for await (const text of stream.compose(spec)) process.stdout.write(text as string)
   if (skipped.length > 0) {
     process.stdout.write(`\nskipped on this machine: ${skipped.join('; ')}\n`)
     if (process.env['CI'] !== undefined) passed = false
