@@ -23,6 +23,10 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
     'inspect',
     { about: 'look into one file: Parquet, manifest or journal', load: () => import('./inspect.ts') },
   ],
+  [
+    'status',
+    { about: 'show how the captures of a cluster fare, symbol by symbol', load: () => import('./status.ts') },
+  ],
   ['replay', { about: 'record journal segments again', load: () => import('./replay.ts') }],
 ])
 

@@ -6,7 +6,7 @@ import {
   type HaltReason,
   TERMINAL_HALTS,
 } from '../../api/reasons.ts'
-import type { Report } from '../process/report.ts'
+import type { Report } from '../../api/report.ts'
 
 const RESTART_DELAY_MS_MIN = 1000
 const RESTART_DELAY_MS_MAX = 60_000

@@ -8,14 +8,9 @@ import {
   type ProcessStorage,
   validate,
 } from '../../api/config.ts'
-import {
-  bytesOfQuantity,
-  type CaptureSpec,
-  EXCHANGES,
-  L2Capture,
-  SECONDS_A_DAY,
-  type Storage,
-} from '../../api/spec.ts'
+import { bytesOfQuantity } from '../../api/quantity.ts'
+import { type CaptureSpec, EXCHANGES, L2Capture, SECONDS_A_DAY } from '../../api/spec.ts'
+import type { Storage } from '../../api/storage.ts'
 import { STREAMS } from '../../api/streams.ts'
 import { CallError, durationMs, suggestion, wholeNumber, wordList } from './call.ts'
 import { callOf, S3_SCHEME, storageFault } from './place.ts'

@@ -19,9 +19,27 @@ export interface TestContext {
   after(work: () => unknown): void
 }
 
+const ends = new WeakMap<TestContext, (() => unknown)[]>()
+
+/** Does `work` when the test has ended, the last first: a process goes before the directory that it writes into. */
+function atEnd(context: TestContext, work: () => unknown): void {
+  const known = ends.get(context)
+  if (known !== undefined) {
+    known.push(work)
+    return
+  }
+  const all = [work]
+  ends.set(context, all)
+  context.after(async () => {
+    const outcomes: PromiseSettledResult<unknown>[] = []
+    for (const one of all.toReversed()) outcomes.push(...(await Promise.allSettled([(async () => one())()])))
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  })
+}
+
 export async function temporary(context: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'l2cap-cli-'))
-  context.after(() => rm(directory, { recursive: true, force: true }))
+  atEnd(context, () => rm(directory, { recursive: true, force: true }))
   return directory
 }
 
@@ -30,7 +48,7 @@ export async function simulated(
   symbols: readonly string[] = ['BTCUSDT'],
 ): Promise<Sim> {
   const sim = await startSim({ seed: 11, symbols })
-  context.after(() => sim.stop())
+  atEnd(context, () => sim.stop())
   return sim
 }
 
@@ -69,7 +87,7 @@ export class L2cap {
     const ended = Promise.withResolvers<number | null>()
     this.child.on('close', (code) => ended.resolve(code))
     this.ended = ended.promise
-    context.after(async () => {
+    atEnd(context, async () => {
       this.child.kill('SIGKILL')
       for (const { pid } of this.events('started')) killIfThere(pid)
       await this.ended

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { HALT_EXIT_CODES, type HaltReason, TERMINAL_HALTS } from '../../api/reasons.ts'
+import type { Report } from '../../api/report.ts'
 import { CallError, durationMs, readCall, suggestion, wholeNumber, wordList } from '../../capture/cli/call.ts'
 import { eventsBetween } from '../../capture/cli/events.ts'
 import { startDelayMs } from '../../capture/cli/fleet.ts'
@@ -9,7 +10,6 @@ import { Gaps } from '../../capture/cli/gaps.ts'
 import { reportOf, restartDelayMs, shareOf, verdictOf } from '../../capture/cli/restart.ts'
 import { liveLines, withdrawnNote } from '../../capture/cli/text.ts'
 import { TerminalView } from '../../capture/cli/view.ts'
-import type { Report } from '../../capture/process/report.ts'
 import type { CaptureStatus } from '../../capture/process/status.ts'
 
 const HALTS = Object.keys(HALT_EXIT_CODES) as HaltReason[]
@@ -105,11 +105,12 @@ test('share is the number of symbols, rounded up to a power of two', () => {
 function status(change: Partial<CaptureStatus>): CaptureStatus {
   return {
     ...{ version: '0', run: 'r', exchange: 'BinanceUsdm', symbol: 'BTCUSDT', state: 'live', reason: '' },
-    ...{ why: '' },
+    ...{ why: '', writer: { pod: '', podUid: '' } },
     ...{ since: '2026-11-22T12:00:00.000000Z', streams: {}, gaps: 0, connections: [], halts: [] },
     spool: { bytes: 0, unshippedBytes: 0, quarantinedBytes: 0, windowsWaiting: 0, oldest: null },
     ship: { state: 'idle', since: '', reason: null, check: null, unanswered: null, lastCommit: null },
     clock: { offsetMs: null },
+    handover: null,
     ...change,
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
-import type { Report } from '../../capture/process/report.ts'
+import type { Report } from '../../api/report.ts'
 import type { Sim } from '../sim/mod.ts'
 import { call, isAlive, L2cap, manifestsOf, simulated, type TestContext, temporary, until } from './l2cap.ts'
 
@@ -107,7 +107,8 @@ suite('l2cap run', { concurrency: 3 }, () => {
   test('gaps: each event is a gap that coverage holds, with its reason, from and to; of every stream', async (t) => {
     const { data, args, sim } = await place(t, ['BTCUSDT'])
     const run = new L2cap(t, args)
-    const flows = () => Object.values(run.events('status').at(-1)?.rows ?? {}).every((rows) => rows > 2)
+    const flows = () =>
+      Object.values(run.events('status').at(-1)?.rows ?? { none: 0 }).every((rows) => rows > 2)
     await run.until('every stream flows', () => run.events('live').length > 0 && flows())
     sim.inject('drop:BTCUSDT@0')
     const fell = (stream: string) => run.events('gap').filter((gap) => gap.stream === stream).length

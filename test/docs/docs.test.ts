@@ -6,7 +6,8 @@ import { describe, it } from 'node:test'
 import { z } from 'zod'
 import { END_REASONS, HALT_EXIT_CODES, TERMINAL_HALTS } from '../../api/reasons.ts'
 import { METRICS } from '../../capture/process/metrics.ts'
-import { allPages, below, filesOf, linksOf, pageAt, ROOT, section } from './pages.ts'
+import { OperatorMetrics } from '../../operator/metrics.ts'
+import { allPages, below, filesOf, linksOf, pageAt, ROOT, rows, section } from './pages.ts'
 
 const pages = allPages()
 const operations = pageAt('docs/OPERATIONS.md')
@@ -17,14 +18,6 @@ const Manifest = z.object({
 const manifest = Manifest.parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')))
 const HALTS = Object.entries(HALT_EXIT_CODES)
 const ALL_REASONS = [...END_REASONS, ...HALTS.map(([name]) => name)].sort()
-
-/** First cells of the rows of a table, without their links and back-ticks; `cells` are the others. */
-function rows(text: string): { readonly first: string; readonly cells: readonly string[] }[] {
-  return [...text.matchAll(/^\| (.+) \|$/gm)].slice(1).map((match) => {
-    const [first = '', ...cells] = (match[1] ?? '').split(' | ').map((cell) => cell.trim())
-    return { first: first.replace(/^\[(.*)\]\(.*\)$/, '$1').replaceAll('`', ''), cells }
-  })
-}
 
 describe('docs: reasons', () => {
   it('every reason has its page, and no page names an unknown one', () => {
@@ -83,6 +76,24 @@ describe('docs: reasons', () => {
   })
 })
 
+/** Registered, and never read. */
+function operatorMetrics(): string[] {
+  const metrics = new OperatorMetrics()
+  const none = () => 0
+  metrics.watch({
+    queueLength: none,
+    unfinishedSeconds: none,
+    longestRunningSeconds: none,
+    workers: 0,
+    activeWorkers: none,
+    isLeader: () => false,
+    leaseName: '',
+    stalenessSeconds: () => ({}),
+    polls: () => ({ answered: 0, failed: 0 }),
+  })
+  return metrics.names
+}
+
 describe('docs: what they point at', () => {
   it('there are pages, and they have links', () => {
     assert.ok(pages.length >= 5, `${pages.length} pages`)
@@ -131,13 +142,22 @@ describe('docs: what they point at', () => {
   })
 
   it('metrics that operators are sent to are there', () => {
-    const known = METRICS.map(({ name }) => name)
+    const known = [...METRICS.map(({ name }) => name), ...operatorMetrics()]
     const named = operations.text.matchAll(/\bl2cap_[a-z_]+[a-z]/g)
     for (const [name] of named) {
       // a histogram is three series
       const metric = name.replace(/_(bucket|sum|count)$/, '')
       assert.ok(known.includes(metric), `OPERATIONS.md names ${name}, which is no metric`)
     }
+  })
+
+  it("each of the operator's own metrics stands in OPERATIONS.md", () => {
+    const own = operatorMetrics().filter((name) => name.startsWith('l2cap_'))
+    assert.ok(own.length > 8)
+    assert.deepEqual(
+      own.filter((name) => !operations.text.includes(`\`${name}\``)),
+      [],
+    )
   })
 
   it('nothing is left to do', () => {

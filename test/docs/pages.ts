@@ -51,6 +51,14 @@ export function section({ path, headings }: Page, title: string): Heading {
   return found[0]
 }
 
+/** First cells of the rows of a table, without their links and back-ticks; `cells` are the others. */
+export function rows(text: string): { readonly first: string; readonly cells: readonly string[] }[] {
+  return [...text.matchAll(/^\| (.+) \|$/gm)].slice(1).map((match) => {
+    const [first = '', ...cells] = (match[1] ?? '').split(/ \|/).map((cell) => cell.trim())
+    return { first: first.replace(/^\[(.*)\]\(.*\)$/, '$1').replaceAll('`', ''), cells }
+  })
+}
+
 /** Targets of links, those in code left out. */
 export function linksOf({ text }: Page): string[] {
   return [...withoutCode(text).matchAll(/\]\(([^()\s]+)\)/g)].map((match) => match[1] ?? '')
