@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [--json]`: what the capture costs, as ratios against the obvious way measured in the
+ * `npm run bench [-- --quick] [--json]`: what capture and operator cost, as ratios against the obvious way measured in the
  * same run. Nothing here is a test with a time in it; two goals end it with exit code 1 when they are missed.
  */
 import { readFileSync } from 'node:fs'
@@ -10,6 +10,7 @@ import { type BytesResult, measureBytes } from './bytes.ts'
 import { type HotResult, measureHot } from './hot.ts'
 import { type LatencyResult, measureLatency } from './latency.ts'
 import { type MemoryResult, measureMemory } from './memory.ts'
+import { measureOperator, type OperatorResult, type OperatorSkipped } from './operator.ts'
 import { measurePipeline, type PipelineResult } from './pipeline.ts'
 import { makeTemporary } from './processes.ts'
 import { measureShipping, type ShippingResult, type ShippingSkipped } from './shipping.ts'
@@ -37,6 +38,7 @@ const SIZES = {
     starts: 5,
     latencySeconds: 32,
     shipping: { repeats: 3, rotationSeconds: 3, windows: 10, backlogWindows: 48, drains: 3 },
+    operator: { captures: 50, symbolsEach: 10, idleRounds: 3 },
   },
   quick: {
     slice: 400,
@@ -48,6 +50,7 @@ const SIZES = {
     starts: 3,
     latencySeconds: 14,
     shipping: { repeats: 1, rotationSeconds: 1, windows: 3, backlogWindows: 12, drains: 1 },
+    operator: { captures: 10, symbolsEach: 10, idleRounds: 2 },
   },
 } as const
 
@@ -69,6 +72,7 @@ export interface Results {
   readonly startup: readonly { readonly name: string; readonly result: StartupResult }[]
   readonly memory: MemoryResult
   readonly shipping: ShippingResult | ShippingSkipped
+  readonly operator: OperatorResult | OperatorSkipped
   readonly bytes: readonly BytesResult[]
   readonly goals: readonly Goal[]
   readonly seconds: number
@@ -136,9 +140,23 @@ async function measureAll(quick: boolean): Promise<Results> {
   const startup = await part('start to first row', () => measureStarts(sizes.starts, quick))
   const memory = await part('resident memory', () => measureMemory(BUSY, !quick))
   const shipping = await part('shipping to S3', () => measureShipping(BUSY, sizes.shipping))
+  const operator = await part('operator', () => measureOperator(sizes.operator))
   const seconds = (performance.now() - started) / 1000
   const goals = goalsOf(hot, startup[0].result, memory)
-  return { machine, quick, hot, pipeline, latency, startup, memory, shipping, bytes, goals, seconds }
+  return {
+    machine,
+    quick,
+    hot,
+    pipeline,
+    latency,
+    startup,
+    memory,
+    shipping,
+    operator,
+    bytes,
+    goals,
+    seconds,
+  }
 }
 
 /** As it is, and with Node's compile cache warm (its first start fills it). */

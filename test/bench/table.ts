@@ -40,6 +40,7 @@ export function render(results: Results): string {
     ...startupLines(results),
     ...memoryLines(results),
     ...shippingLines(results),
+    ...operatorLines(results),
     ...bytesLines(results),
     '',
     ...goalLines(results.goals),
@@ -164,6 +165,20 @@ function memoryLines({ memory }: Results): string[] {
     `after the first flush      ${number(flush.flushed.rssBytes / MB)}  (${whole.format(flush.rows)} rows of books20; the worker waits)`,
     `at rest, worker ended      ${number(flush.rested.rssBytes / MB)}`,
     `peak                       ${number(flush.rested.rssPeakBytes / MB)}`,
+  ]
+}
+
+function operatorLines({ operator }: Results): string[] {
+  const title = '\nOperator: a fleet on hollow pods, no pacing, all on this machine'
+  if ('skipped' in operator) return [title, `skipped: ${operator.skipped}`]
+  const { captures, symbols, createdMs, liveMs, plainMs, requests, idleLooks, idleRequests } = operator
+  return [
+    `${title}: ${symbols} symbols in ${captures} captures`,
+    `all pods created           ${number(createdMs / 1000)} s, ${times(createdMs, plainMs)} a plain client's ${number(plainMs / 1000)} s`,
+    `all live                   ${number(liveMs / 1000)} s; ${number(requests / symbols)} requests a symbol`,
+    `a look, p99                at most ${number(operator.reconcileP99Ms)} ms`,
+    `nothing changes            ${idleRequests} requests in ${whole.format(idleLooks)} looks`,
+    `resident MB                ${number(operator.residentBytes / MB)}`,
   ]
 }
 

@@ -10,7 +10,17 @@ import type { Mutation } from './mutation.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 /** What tests read besides their own files: the pages that docs tests judge, and what the packages are found by. */
-const COPIED = ['api', 'capture', 'docs', 'test', 'package.json', 'tsconfig.json', 'README.md', 'LICENSE']
+const COPIED = [
+  'api',
+  'capture',
+  'operator',
+  'docs',
+  'test',
+  'package.json',
+  'tsconfig.json',
+  'README.md',
+  'LICENSE',
+]
 /** Tests of one file as they are. */
 const BASELINE_MS_MAX = 120_000
 /** A mutant that makes its test hang is caught as well: after this, and three times what the file takes unbroken. */
