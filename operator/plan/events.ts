@@ -2,7 +2,7 @@ import type { CaptureStatus, Condition } from '../../api/resource.ts'
 import { isDrained } from './ends.ts'
 import type { Crowd, Member } from './fleet.ts'
 import type { EventIntent, MemoryView } from './observed.ts'
-import { endedMs, type PodView } from './pods.ts'
+import { endedMs, neverRan, type PodView } from './pods.ts'
 import { conditionOf } from './status.ts'
 import { cutAt } from './text.ts'
 import { timeText } from './time.ts'
@@ -40,12 +40,16 @@ export function haltKey({ ref, end }: PodView): string {
 }
 
 /** Pods that were ended with something unshipped: it went with them. */
-export function lossEvents(pods: readonly PodView[], { startedAtMs, told }: MemoryView): EventIntent[] {
+export function lossEvents(
+  pods: readonly PodView[],
+  { startedAtMs, endedSeen, told }: MemoryView,
+  nowMs: number,
+): EventIntent[] {
   return pods.flatMap((pod) => {
-    const { ended, end, neverStarted, ref, symbol } = pod
-    if (!ended || neverStarted || isDrained(end)) return []
+    const { ended, end, ref, symbol } = pod
+    if (!ended || neverRan(pod, nowMs) || isDrained(end)) return []
     const key = `${ref.uid}/ended`
-    if (told.has(key) || endedMs(pod) < startedAtMs) return []
+    if (told.has(key) || endedMs(pod, endedSeen) < startedAtMs) return []
     const bytes = end?.report?.unshippedBytes ?? -1
     const held = bytes < 0 ? 'an unknown number of' : bytes
     const note = cut(

@@ -142,7 +142,10 @@ export function factsOf(
     symbols,
     halts: own.flatMap((pod) => {
       const reason = pod.end?.halt
-      return reason === undefined ? [] : [{ key: haltKey(pod), exchange, reason, symbol: pod.symbol }]
+      // of a stopped symbol it was counted when it was stopped
+      return reason === undefined || pod.stopped !== undefined
+        ? []
+        : [{ key: haltKey(pod), exchange, reason, symbol: pod.symbol }]
     }),
     suspect: world.suspect?.reason,
     share: world.crowd.share,

@@ -1,7 +1,7 @@
 import type { V1Pod } from '@kubernetes/client-node'
 import { ANNOTATIONS, LABELS } from '../../api/labels.ts'
 import type { CreateAction, MemoryView, Start } from './observed.ts'
-import { refOf } from './pods.ts'
+import { refOf, viewPod } from './pods.ts'
 import { timeMs } from './time.ts'
 
 /**
@@ -40,6 +40,7 @@ export class Memory {
   readonly #expected = new Map<string, Expected>()
   readonly #written = new Map<string, Written>()
   readonly #refusals = new Map<string, Refusal>()
+  readonly #endedSeen = new Map<string, number>()
   readonly #told = new Set<string>()
 
   /** @param startedAtMs when this operator began to decide, ms since the Unix epoch */
@@ -54,6 +55,7 @@ export class Memory {
       expected: [...this.#expected.values()].map(({ pod }) => pod),
       written: [...this.#written.values()].map(({ pod }) => pod),
       refused: new Map([...this.#refusals].map(([key, { message }]) => [key, message])),
+      endedSeen: this.#endedSeen,
       told: this.#told,
     }
   }
@@ -103,6 +105,7 @@ export class Memory {
   observe(pods: readonly V1Pod[], nowMs: number): void {
     this.#starts = this.#starts.filter(({ atMs }) => atMs > nowMs - MINUTE_MS)
     this.#forgetRefusals(pods, nowMs)
+    this.#seeEnds(pods, nowMs)
     const cached = new Map(pods.map((pod) => [refOf(pod).uid, pod]))
     const names = new Set(pods.map(refOf).map(({ namespace, name }) => `${namespace}/${name}`))
     for (const [name, { atMs }] of this.#expected) {
@@ -127,6 +130,12 @@ export class Memory {
     for (const [key, { atMs }] of this.#refusals) {
       if (atMs <= nowMs - REFUSAL_MS) this.#refusals.delete(key)
     }
+  }
+
+  #seeEnds(pods: readonly V1Pod[], nowMs: number): void {
+    const ended = new Set(pods.map(viewPod).flatMap(({ ended, ref }) => (ended ? [ref.uid] : [])))
+    for (const uid of this.#endedSeen.keys()) if (!ended.has(uid)) this.#endedSeen.delete(uid)
+    for (const uid of ended) if (!this.#endedSeen.has(uid)) this.#endedSeen.set(uid, nowMs)
   }
 
   /** An event intent was recorded. */

@@ -1,5 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node'
 import type { L2CaptureResource } from '../../api/resource.ts'
+import { isDrained } from './ends.ts'
 import type { Needs } from './observed.ts'
 import { viewPod } from './pods.ts'
 
@@ -46,6 +47,8 @@ function unmetSelf(self: Needs['self'], pod: V1Pod | undefined): string | undefi
   switch (self) {
     case 'neverStarted':
       return view.neverStarted ? undefined : 'its container has started'
+    case 'drained':
+      return isDrained(view.end) ? undefined : 'it does not report that it is drained'
     case 'notLive':
       return view.live ? 'it is live again' : undefined
   }

@@ -35,6 +35,8 @@ export interface MemoryView {
   readonly written: readonly V1Pod[]
   /** By `refusalKey`, what the API server said when it took no pod for a symbol; gone with the first that it takes. */
   readonly refused: ReadonlyMap<string, string>
+  /** By UID, when a pod's end was first seen, ms since the epoch. */
+  readonly endedSeen: ReadonlyMap<string, number>
   /** Keys of event intents that were recorded. */
   readonly told: ReadonlySet<string>
 }
@@ -61,7 +63,7 @@ export interface Needs {
   /** This pod is there and live. */
   readonly live?: PodRef
   /** The pod that is acted upon is as it was seen. */
-  readonly self?: 'neverStarted' | 'notLive'
+  readonly self?: 'neverStarted' | 'notLive' | 'drained'
 }
 
 /** One event to record. The object that it regards is the L2Capture. */

@@ -44,6 +44,7 @@ function planFor(capture: Member, observed: Observed, settings: Settings, nowMs:
     settings,
     nowMs,
     pods,
+    endedSeen: memory.endedSeen,
     suspect: suspectOf(
       pods.filter((pod) => pod.exchange === exchange),
       settings,
@@ -71,7 +72,7 @@ function planFor(capture: Member, observed: Observed, settings: Settings, nowMs:
     statusChanged: canonicalJson(status) !== canonicalJson(before ?? {}),
     events: [
       ...haltEvents(own, before, memory),
-      ...lossEvents(own, memory),
+      ...lossEvents(own, memory, nowMs),
       ...foreignEvents(foreign, memory),
       ...crowdEvents(capture, world.crowd, settings.limits.symbolsPerAddress, memory),
       ...conditionEvents(capture.uid, before, status),

@@ -35,6 +35,8 @@ export interface PodView {
   readonly running: boolean
   /** Its container has never run: it holds nothing. */
   readonly neverStarted: boolean
+  /** It has ended and says nothing of a container: its node refused it, before the first start or before a later one. */
+  readonly refusedByNode: boolean
   /** May open a socket, now or after a restart: nobody has deleted it or asked it to drain. */
   readonly active: boolean
   readonly drain: Drain | undefined
@@ -81,6 +83,9 @@ export interface Waiting {
 /** A transition within this time of the pod's start is the kubelet's first word, not a change. */
 const FIRST_WORD_MS = 1500
 
+/** A node refuses a pod as soon as it gets it. What is refused later may have run. */
+const REFUSED_AT_BIRTH_MS = 600_000
+
 const views = new WeakMap<V1Pod, PodView>()
 
 /** The view of a pod; a pod object is never changed in place, so one is made for each. */
@@ -120,7 +125,8 @@ function makeView(pod: V1Pod): PodView {
     notLiveSinceMs: live ? undefined : timeMs(ready?.lastTransitionTime),
     neverLive: neverLive(pod),
     running: container?.state?.running !== undefined && !ended,
-    neverStarted: neverStarted(container, end),
+    neverStarted: neverStarted(pod, container, end),
+    refusedByNode: ended && container === undefined,
     active: !deleting && !ended && drain === undefined,
     drain,
     stopped: stoppedOf(notes),
@@ -133,12 +139,25 @@ function makeView(pod: V1Pod): PodView {
   }
 }
 
-/** When a pod ended, as far as its object tells: its last change; ms since the epoch. */
-export function endedMs({ pod, end, createdMs }: PodView): number {
+/**
+ * It holds nothing. Of a pod that its node refused nothing tells whether it ran before; one that was bound to the node
+ * only moments ago did not.
+ */
+export function neverRan(pod: PodView, nowMs: number): boolean {
+  if (pod.neverStarted) return true
+  const boundMs = timeMs(pod.pod.status?.startTime) ?? pod.createdMs
+  return pod.refusedByNode && nowMs - boundMs < REFUSED_AT_BIRTH_MS
+}
+
+/**
+ * When a pod ended, ms since the epoch: as its kubelet says, as what took it away says, or when the end was first seen.
+ * @param seen by UID, when this operator first saw that a pod had ended
+ */
+export function endedMs({ pod, ref, end, createdMs }: PodView, seen: ReadonlyMap<string, number>): number {
   if (end !== undefined && end.finishedMs > 0) return end.finishedMs
-  const changes =
-    pod.status?.conditions?.map(({ lastTransitionTime }) => timeMs(lastTransitionTime) ?? 0) ?? []
-  return Math.max(createdMs, ...changes)
+  const taken = condition(pod, 'DisruptionTarget')
+  const takenMs = taken?.status === 'True' ? timeMs(taken.lastTransitionTime) : undefined
+  return takenMs ?? seen.get(ref.uid) ?? createdMs
 }
 
 export function refOf({ metadata }: V1Pod): PodRef {
@@ -186,8 +205,9 @@ function neverLive(pod: V1Pod): boolean {
   return movedMs <= firstMs + FIRST_WORD_MS
 }
 
-function neverStarted(container: V1ContainerStatus | undefined, end: End | undefined): boolean {
-  if (container === undefined) return true
+function neverStarted(pod: V1Pod, container: V1ContainerStatus | undefined, end: End | undefined): boolean {
+  // a kubelet that comes back and has no room for a pod takes away all that its status said of containers
+  if (container === undefined) return (pod.status?.phase ?? 'Pending') === 'Pending'
   return container.state?.running === undefined && end === undefined && container.restartCount === 0
 }
 

@@ -1,7 +1,7 @@
 import { holdsNothing, isDrained } from './ends.ts'
 import { podDestination } from './fleet.ts'
 import type { PodRef } from './observed.ts'
-import { endedMs, newestFirst, type PodView } from './pods.ts'
+import { neverRan, newestFirst, type PodView } from './pods.ts'
 
 /** Older than what two machines' clocks and a day's end could make of it. */
 const DRAINED_LONG_AGO_MS = 86_400_000
@@ -34,6 +34,6 @@ export function predecessorOf(
  * said long ago that everything is shipped, such as the record of a symbol that was stopped: there is a hole between.
  */
 function mayHold(pod: PodView, nowMs: number): boolean {
-  if (pod.neverStarted || pod.drain?.how === 'discard' || holdsNothing(pod)) return false
-  return !isDrained(pod.end) || nowMs - endedMs(pod) < DRAINED_LONG_AGO_MS
+  if (neverRan(pod, nowMs) || pod.drain?.how === 'discard' || holdsNothing(pod)) return false
+  return !isDrained(pod.end) || nowMs - (pod.end?.finishedMs ?? nowMs) < DRAINED_LONG_AGO_MS
 }

@@ -1,7 +1,7 @@
 import { ANNOTATIONS } from '../../api/labels.ts'
 import { holdsNothing, isDrained } from './ends.ts'
 import type { DeleteAction, Needs, RemovalCause } from './observed.ts'
-import { endedMs, isNewer, type PodView } from './pods.ts'
+import { endedMs, isNewer, neverRan, type PodView } from './pods.ts'
 import { secondsMs, timeText } from './time.ts'
 import { annotate, type Draft, eventOf, specOf, type World } from './world.ts'
 
@@ -103,7 +103,9 @@ function finishDrained(
     const needs: Needs = pod.neverStarted ? { self: 'neverStarted' } : {}
     remove(draft, pod, 'never_started', 'it was asked to drain and holds nothing', needs)
   } else if (isDrained(pod.end) && pod.end?.finishedAt !== seen) {
-    remove(draft, pod, 'drained', 'it reports that everything it held is shipped')
+    remove(draft, pod, 'drained', 'it reports that everything it held is shipped', {
+      self: 'drained',
+    })
   } else if (sinceMs === undefined) {
     // a person asked: the day begins now
     annotate(draft, pod, { set: drainNotes(world, pod, 'true'), why: 'someone has asked it to drain' })
@@ -123,7 +125,7 @@ function finishDiscarded(world: World, draft: Draft, pod: PodView, sinceMs: numb
 
 /** Evicted, or its node has gone in order. A witness of how it went, and of what it still held, stays for a day. */
 function finishEnded(world: World, draft: Draft, pod: PodView, succeeded: boolean): void {
-  if (isDrained(pod.end) || pod.neverStarted || holdsNothing(pod) || pod.drain?.how === 'discard') {
+  if (isDrained(pod.end) || neverRan(pod, world.nowMs) || holdsNothing(pod) || pod.drain?.how === 'discard') {
     const cause = isDrained(pod.end)
       ? 'drained'
       : pod.drain?.how === 'discard'
@@ -133,7 +135,7 @@ function finishEnded(world: World, draft: Draft, pod: PodView, succeeded: boolea
     if (succeeded) remove(draft, pod, cause, 'it has ended, and nothing of it is unshipped')
   } else {
     // a successor that is made now is still to name it as the pod before
-    loseAfterDeadline(world, draft, pod, endedMs(pod), succeeded)
+    loseAfterDeadline(world, draft, pod, endedMs(pod, world.endedSeen), succeeded)
   }
 }
 

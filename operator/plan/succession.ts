@@ -1,7 +1,7 @@
 import { ANNOTATIONS } from '../../api/labels.ts'
 import { CONFIG_INVALID } from './ends.ts'
 import { NODE_HALTS, type Verdict, verdictOn } from './halts.ts'
-import { isNewer, newestFirst, type PodView } from './pods.ts'
+import { isNewer, neverRan, newestFirst, type PodView } from './pods.ts'
 import { drainNotes, finish, retire, standDown } from './retire.ts'
 import { cutAt } from './text.ts'
 import { secondsMs, timeText } from './time.ts'
@@ -119,7 +119,7 @@ function createFirst(world: World, draft: Draft, symbol: SymbolPods): void {
     return
   }
   const againMs = last.createdMs + REFUSED_RETRY_MS
-  if (last.ended && last.neverStarted && world.nowMs < againMs) {
+  if (last.ended && neverRan(last, world.nowMs) && world.nowMs < againMs) {
     draft.wakeAt(againMs)
     return
   }

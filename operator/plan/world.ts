@@ -12,6 +12,8 @@ export interface World {
   readonly nowMs: number
   /** All capture pods that are seen, of every capture. */
   readonly pods: readonly PodView[]
+  /** By UID, when a pod's end was first seen, ms since the epoch. */
+  readonly endedSeen: ReadonlyMap<string, number>
   readonly suspect: Suspect | undefined
   readonly crowd: Crowd
 }

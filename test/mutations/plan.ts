@@ -97,4 +97,23 @@ export const PLAN: readonly Mutation[] = [
       name: 'a debugging copy under our labels, without an owner, a symbol or a capture in it, is let alone and told',
     },
   },
+  {
+    name: 'a pod whose node wiped its word on the container never ran',
+    why: 'a day of records goes without a word, and nobody is told',
+    file: 'operator/plan/pods.ts',
+    find: 'return pod.refusedByNode && nowMs - boundMs < REFUSED_AT_BIRTH_MS',
+    replace: 'return pod.refusedByNode && boundMs > 0',
+    test: {
+      file: LOSS_TEST,
+      name: 'a pod that its node took back after a day, its word on the container wiped: it holds what it recorded',
+    },
+  },
+  {
+    name: 'a drained pod is deleted whatever it says by then',
+    why: 'a container that began again goes with what it has recorded since',
+    file: NEEDS,
+    find: "return isDrained(view.end) ? undefined : 'it does not report that it is drained'",
+    replace: 'return undefined',
+    test: { file: LOSS_TEST, name: 'a drained pod is deleted only while it says that it is drained' },
+  },
 ]

@@ -59,6 +59,7 @@ export const EMPTY_MEMORY: MemoryView = {
   expected: [],
   written: [],
   refused: new Map(),
+  endedSeen: new Map(),
   told: new Set(),
 }
 

@@ -155,6 +155,7 @@ describe('halts', () => {
         expected: [],
         written: [],
         refused: new Map(),
+        endedSeen: new Map(),
         told: new Set(),
       },
     })

@@ -4,7 +4,19 @@ import type { V1Pod } from '@kubernetes/client-node'
 import { ANNOTATIONS } from '../../../api/labels.ts'
 import { CaptureStatus } from '../../../api/resource.ts'
 import { Memory, type Plan, plan } from '../../../operator/plan/mod.ts'
-import { captureOf, EMPTY_MEMORY, iso, NOW, observe, podOf, reportOf, settingsOf, specOf } from './build.ts'
+import { unmet } from '../../../operator/plan/needs.ts'
+import {
+  captureOf,
+  EMPTY_MEMORY,
+  iso,
+  NOW,
+  observe,
+  podOf,
+  reportOf,
+  settingsOf,
+  specOf,
+  wireTime,
+} from './build.ts'
 
 const DAY_MS = 86_400_000
 const settings = settingsOf()
@@ -72,6 +84,30 @@ describe('what a pod may hold', () => {
     )
   })
 
+  it('a pod that its node took back after a day, its word on the container wiped: it holds what it recorded', () => {
+    const pod = podOf(capture, settings, { as: 'failed', createdMs: NOW - DAY_MS })
+    const refused = (startedMs: number): V1Pod => ({
+      ...pod,
+      status: { phase: 'Failed', reason: 'OutOfcpu', startTime: wireTime(startedMs) },
+    })
+    const memory = { ...EMPTY_MEMORY, startedAtMs: NOW - 600_000, endedSeen: new Map([['BTCUSDT-1', NOW]]) }
+    const wiped = refused(NOW - DAY_MS)
+    assert.deepEqual(kinds(planOf([wiped, successor], memory)), [], 'the witness stays for a day')
+    assert.match(predecessor(planOf([wiped])), /BTCUSDT-1$/)
+    const told = (pod: V1Pod) => planOf([pod, successor], memory).events.map(({ reason }) => reason)
+    assert.deepEqual(told(wiped).slice(0, 1), ['BacklogLost'])
+    assert.deepEqual(
+      kinds(planOf([wiped, successor], memory, NOW + DAY_MS)),
+      ['delete drain_deadline'],
+      'a day after its end was seen',
+    )
+
+    const atBirth = refused(NOW - 599_000)
+    assert.deepEqual(kinds(planOf([atBirth, successor], memory)), ['delete never_started'])
+    assert.equal(predecessor(planOf([atBirth])), '')
+    assert.deepEqual(told(atBirth), [])
+  })
+
   it('who drained more than a day ago is waited for no more', () => {
     const drained = (agoMs: number) =>
       podOf(capture, settings, {
@@ -82,6 +118,24 @@ describe('what a pod may hold', () => {
       })
     assert.match(predecessor(planOf([drained(DAY_MS - 1000)])), /BTCUSDT-1$/)
     assert.equal(predecessor(planOf([drained(DAY_MS)])), '')
+  })
+})
+
+describe('what must still be so when it is done', () => {
+  const report = reportOf('Drained')
+  const notes = {
+    [ANNOTATIONS.drain]: 'true',
+    [ANNOTATIONS.drainSince]: iso(NOW - 90_000),
+    [ANNOTATIONS.drainSeen]: '',
+  }
+
+  it('a drained pod is deleted only while it says that it is drained', () => {
+    const drained = podOf(capture, settings, { as: 'down', report, notes })
+    const action = planOf([drained, successor]).actions.find(({ kind }) => kind === 'delete')
+    assert.ok(action?.kind === 'delete', 'it is deleted')
+    const again = podOf(capture, settings, { as: 'starting', notes })
+    assert.equal(unmet(action.needs, { capture, self: drained }), undefined)
+    assert.equal(unmet(action.needs, { capture, self: again }), 'it does not report that it is drained')
   })
 })
 
