@@ -11,7 +11,7 @@ import { type Sim, startSim } from '../sim/mod.ts'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 export const CLI = `${ROOT}capture/cli.ts`
-const DEADLINE_MS = 20_000
+const DEADLINE_MS = 120_000
 const LOOK_EVERY_MS = 10
 
 /** What a test gives: `after` runs when it has ended, whatever came of it. */

@@ -6,6 +6,9 @@ import type { Report } from '../../api/report.ts'
 import type { Sim } from '../sim/mod.ts'
 import { call, isAlive, L2cap, manifestsOf, simulated, type TestContext, temporary, until } from './l2cap.ts'
 
+/** A status is told each second. */
+const SLOW_DISK_SECONDS = 3
+
 interface Place {
   readonly sim: Sim
   readonly directory: string
@@ -75,8 +78,13 @@ suite('l2cap run', { concurrency: 3 }, () => {
       `${head}spec: {exchange: BinanceUsdm, symbols: [BTCUSDT], rotationSeconds: 10, storage: ${storage}}\n`,
     )
     const run = new L2cap(t, ['run', file, '--spool', join(directory, 'spool'), '--endpoints', sim.endpoints])
-    await run.until('rows of the book', () => (run.events('status').at(-1)?.rows['depth'] ?? 0) > 5)
+    const rows = () => run.events('status').at(-1)?.rows ?? { none: 0 }
+    const flows = () => (rows()['depth'] ?? 0) > 5 && Object.values(rows()).every((count) => count > 0)
+    await run.until('rows of every stream', flows)
     const told = BigInt(run.events('status').at(-1)?.lastId ?? '0')
+    // told from memory; the disk, however slow, gets it within this time
+    const later = run.events('status').length + SLOW_DISK_SECONDS
+    await run.until('a while', () => run.events('status').length >= later)
     const [first] = run.events('started')
     process.kill(first?.pid ?? 0, 'SIGKILL')
     await run.until('the second process is live', () => run.events('live').length > 1)

@@ -2,7 +2,7 @@ import { Agent, type Dispatcher } from 'undici'
 
 export const MERGE_PATCH = 'application/merge-patch+json'
 const APPLY_PATCH = 'application/apply-patch+yaml'
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 120_000
 /** A line of a watch, or a list, of a test is never longer. */
 const LINE_CHARS_MAX = 64 * 1024 * 1024
 

@@ -115,7 +115,7 @@ describe('control plane', { skip }, () => {
       await beat(plane, alive)
       return await isToGo(lost)
     }
-    await waitFor('the pod of the lost node to be deleted', onLost, { deadlineMs: 40_000, everyMs: 500 })
+    await waitFor('the pod of the lost node to be deleted', onLost, { deadlineMs: 180_000, everyMs: 500 })
     assert.equal(await isToGo(alive), false)
   })
 
@@ -209,7 +209,7 @@ describe('control plane, left alone', { skip }, () => {
     })
     try {
       await waitFor('the parent to start its control plane', () => told.includes('\n'), {
-        deadlineMs: 60_000,
+        deadlineMs: 180_000,
       })
       const { pid, server, ca, dir } = JSON.parse(told)
       t.after(() => rmSync(dir, { recursive: true, maxRetries: 5 }))

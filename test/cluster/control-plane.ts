@@ -24,7 +24,7 @@ import { Cluster } from './cluster.ts'
 import { applyDefinitions, definitionsServed } from './definitions.ts'
 import { programPath, programsProblem } from './programs.ts'
 
-const READY_WITHIN_MS = 60_000
+const READY_WITHIN_MS = 180_000
 /** A random port may be taken. */
 const PORTS_TRIED_MAX = 5
 const NODE_GRACE_SECONDS = 8

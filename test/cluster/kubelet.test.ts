@@ -233,13 +233,13 @@ describe('the stand-in kubelet, on a real API server', { ...options, concurrency
         const pod = await scene.pod(name)
         return pod !== undefined && !isReady(pod)
       },
-      { deadlineMs: 40_000 },
+      { deadlineMs: 180_000 },
     )
     await waitFor(
       'an eviction',
       async () => (await scene.pod(name))?.metadata?.deletionTimestamp !== undefined,
       {
-        deadlineMs: 40_000,
+        deadlineMs: 180_000,
       },
     )
     assert.ok(scene.kubelet.podNames.includes(name))

@@ -10,7 +10,7 @@ import { waitFor } from '../support/wait.ts'
 import { capture, capturesPath, LEAST, type Stored } from './captures.ts'
 
 const skip = clusterProblem() || kubectlProblem() || false
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 120_000
 const VERBS = ['get', 'list', 'create', 'patch']
 
 describe('kubectl', { skip }, () => {

@@ -22,7 +22,7 @@ describe('an API server that goes away and comes back', options, () => {
 
     await plane.kill()
     await waitFor('the operator to notice', () => /"code":"Network"/.test(operator.output), {
-      deadlineMs: 60_000,
+      deadlineMs: 180_000,
     })
     await plane.start()
     await play(stage, edit('another template', BOTH, { bookLevels: 10 }, true))
@@ -75,10 +75,10 @@ describe('an API server that goes away and comes back', options, () => {
     await play(stage, create(BOTH))
     const second = startOperator(stage, args)
     await waitFor('the second operator to stand by', () => second.output.includes('standing for'), {
-      deadlineMs: 60_000,
+      deadlineMs: 180_000,
     })
     plane.pause()
-    await waitFor('the leader to end', () => first.hasEnded, { deadlineMs: 60_000 })
+    await waitFor('the leader to end', () => first.hasEnded, { deadlineMs: 180_000 })
     assert.match(first.output, /the lease is lost/)
     plane.resume()
     await second.leads()

@@ -10,7 +10,7 @@ import { conditionText, Told } from './told.ts'
 
 const problem = ownClusterProblem() || s3Problem()
 const options = problem === '' ? {} : { skip: problem }
-const WITHIN_MS = 120_000
+const WITHIN_MS = 180_000
 
 const SYMBOLS = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT', 'XRPUSDT']
 /** So many in a row replace a pod where it halts alone. */

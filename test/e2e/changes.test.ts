@@ -122,7 +122,7 @@ async function takes(scene: Scene, pod: string, share: number): Promise<void> {
   await waitFor(
     `${pod} to take the share ${share}`,
     async () => (await scene.metric(pod, 'l2cap_address_share')) === share,
-    { deadlineMs: 60_000, everyMs: 200 },
+    { deadlineMs: 180_000, everyMs: 200 },
   )
 }
 

@@ -7,7 +7,7 @@ import { waitFor } from '../support/wait.ts'
 import { CALM, nameOf, type Scene, type Spec } from './scene.ts'
 import { attentionOf, conditionText, type Told } from './told.ts'
 
-const WITHIN_MS = 90_000
+const WITHIN_MS = 180_000
 
 /** A symbol, in an L2Capture of its own, that is about to halt. */
 export interface Halting {

@@ -21,7 +21,7 @@ const problem = ownClusterProblem() || s3Problem()
 const options = problem === '' ? {} : { skip: problem }
 const clockProblem = buildWallClock(dir)
 const withClock = clockProblem === '' ? {} : { skip: `no clock can be moved here: ${clockProblem}` }
-const WITHIN_MS = 90_000
+const WITHIN_MS = 180_000
 
 const CROSSED = halting('BTCUSDT', 'CrossedBook')
 const SKEWED = halting('ETHUSDT', 'ClockSkew')

@@ -25,7 +25,7 @@ const clockProblem = buildWallClock(dir)
 const withClock = clockProblem === '' ? {} : { skip: `no clock can be moved here: ${clockProblem}` }
 const traceProblem = straceProblem()
 const traced = traceProblem === '' ? {} : { skip: `no system call can be made to fail here: ${traceProblem}` }
-const WITHIN_MS = 90_000
+const WITHIN_MS = 180_000
 
 const CLOCK = halting('BTCUSDT', 'ClockSkew')
 /** One window: a segment that fails is the one that is looked at. */

@@ -12,7 +12,7 @@ import { attentionOf, conditionText, Told } from './told.ts'
 
 const problem = ownClusterProblem() || s3Problem()
 const options = problem === '' ? {} : { skip: problem }
-const WITHIN_MS = 90_000
+const WITHIN_MS = 180_000
 
 /** What nobody trades: it is meant to be ETHUSDT. */
 const TYPO = 'ETHUSTD'

@@ -35,7 +35,7 @@ export class PodHistory {
       history.#abort.abort()
       await watching
     })
-    await waitFor('the watch of pods', () => history.#opened, { deadlineMs: 60_000 })
+    await waitFor('the watch of pods', () => history.#opened, { deadlineMs: 180_000 })
     return history
   }
 

@@ -40,7 +40,7 @@ async function twoOperators(context: TestContext, env: Readonly<Record<string, s
   await play(stage, create(['BTCUSDT']))
   const second = await replica(context, stage)
   await waitFor('the second operator to stand by', () => second.operator.output.includes('standing for'), {
-    deadlineMs: 60_000,
+    deadlineMs: 180_000,
   })
   return { ...stage, first, second }
 }
@@ -80,7 +80,7 @@ async function takesOver(pair: Pair, sinceMs: number): Promise<void> {
 
 async function ends({ operator }: Replica): Promise<void> {
   await waitFor('the operator that lost its lease to end', () => operator.hasEnded, {
-    deadlineMs: 60_000,
+    deadlineMs: 180_000,
     show: () => operator.output.slice(-2000),
   })
   assert.notEqual((await operator.exit).code, 0)
@@ -133,7 +133,7 @@ describe('two operators: never two that write, and the one that lost its lease e
         'renewals under the changed clock',
         () => renewed(pair.first, renewals) >= LEASE_SECONDS + 2,
         {
-          deadlineMs: 90_000,
+          deadlineMs: 180_000,
         },
       )
     }

@@ -94,7 +94,7 @@ describe('pods and nodes that go by force', options, () => {
     await waitFor(
       'the loss to be told',
       async () => (await scene.events()).some((event) => event.startsWith(`BacklogLost: ${evicted} `)),
-      { deadlineMs: 60_000, show: () => scene.events() },
+      { deadlineMs: 180_000, show: () => scene.events() },
     )
 
     await scene.delete('majors')
@@ -122,7 +122,7 @@ describe('pods and nodes that go by force', options, () => {
     await scene.delete('majors')
     for (const pod of pods.values())
       await waitFor(`${pod} to be on its way`, async () => (await scene.status(pod))['state'] === 'ending', {
-        deadlineMs: 60_000,
+        deadlineMs: 180_000,
       })
     assert.equal((await scene.pods()).length, 2, 'nothing goes while it holds something')
 
@@ -146,7 +146,7 @@ describe('pods that fall, and those that follow them', options, () => {
     await scene.apply('majors', { guards: CALM })
     const old = nameOf(await scene.live('BTCUSDT'))
     scene.sim.inject('crossed:BTCUSDT@0')
-    await waitFor('the first halt', () => history.last(old).restarts === 1, { deadlineMs: 60_000 })
+    await waitFor('the first halt', () => history.last(old).restarts === 1, { deadlineMs: 180_000 })
     assert.equal(nameOf(await scene.live('BTCUSDT')), old, 'once is restarted in place')
     scene.sim.inject('crossed:BTCUSDT@0')
     const successor = nameOf(await scene.live('BTCUSDT', { not: [old] }))
@@ -178,7 +178,7 @@ describe('pods that fall, and those that follow them', options, () => {
         const { spool } = Waiting.parse(await scene.status(successor))
         return spool.windowsWaiting >= 2
       },
-      { deadlineMs: 60_000, everyMs: 200 },
+      { deadlineMs: 180_000, everyMs: 200 },
     )
     assert.equal(history.last(old).gone, false)
 
@@ -197,7 +197,7 @@ describe('pods that fall, and those that follow them', options, () => {
     const old = nameOf(await scene.live('BTCUSDT'))
     await scene.patch('majors', { guards: { ...CALM, auditSeconds: 300 } })
     await waitFor('a successor', () => history.pods('BTCUSDT').length === 2, {
-      deadlineMs: 60_000,
+      deadlineMs: 180_000,
       everyMs: 5,
     })
     scene.kubelet.kill(old, 'SIGKILL')
@@ -230,6 +230,6 @@ async function successorOf(scene: Scene, history: PodHistory, old: string): Prom
       )
       return own !== undefined && history.last(nameOf(own)).live ? own : undefined
     },
-    { deadlineMs: 90_000, everyMs: 100, show: () => history.moments.slice(-8) },
+    { deadlineMs: 180_000, everyMs: 100, show: () => history.moments.slice(-8) },
   )
 }

@@ -69,7 +69,7 @@ export class OperatorProcess {
 
   async leads(): Promise<void> {
     await waitFor('the operator to lead', () => this.output.includes('this replica leads'), {
-      deadlineMs: 60_000,
+      deadlineMs: 180_000,
       show: () => this.output.slice(-3000),
     })
   }

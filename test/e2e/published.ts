@@ -29,7 +29,7 @@ export async function publishes(scene: Scene, symbol: string, pod: string, windo
   await waitFor(
     `${pod} to publish ${windows} windows of ${symbol}`,
     async () => (await manifestsBy(scene, symbol, pod)).length >= windows,
-    { deadlineMs: 90_000, everyMs: 200, show: () => scene.kubelet.output(pod).slice(-3000) },
+    { deadlineMs: 180_000, everyMs: 200, show: () => scene.kubelet.output(pod).slice(-3000) },
   )
 }
 

@@ -10,7 +10,7 @@ import { CAPTURE, create, edit, openStage, play, type Stage, settled, startOpera
 const problem = ownClusterProblem()
 const options = problem === '' ? { concurrency: 3 } : { skip: problem }
 const BOTH = ['BTCUSDT', 'ETHUSDT']
-const DEADLINE = { deadlineMs: 120_000 }
+const DEADLINE = { deadlineMs: 180_000 }
 
 /** Something wrong that a person does to the capture's pods, and then leaves, or takes back. */
 interface Trouble {

@@ -12,7 +12,7 @@ import { attentionOf, conditionText, Told } from './told.ts'
 
 const problem = ownClusterProblem()
 const options = problem === '' ? { concurrency: 2 } : { skip: problem }
-const WITHIN_MS = 90_000
+const WITHIN_MS = 180_000
 const JSON_PATCH = 'application/json-patch+json'
 const QUOTA = 'few-pods'
 /** More than any L2Capture of this version may have. */

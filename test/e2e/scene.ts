@@ -25,7 +25,7 @@ export const PREFIX = 'l2'
 export const SECRET = 'l2cap-s3'
 /** Guards of a test in which no feed is to look stale, however busy the machine is. */
 export const CALM = { staleAfterSeconds: 10 }
-const WITHIN_MS = 60_000
+const WITHIN_MS = 180_000
 
 export interface SceneOptions {
   readonly market?: Partial<MarketSimOptions>
@@ -287,7 +287,7 @@ export class Scene {
 
   async ask(name: string, path: string): Promise<string> {
     const pod = (await this.pods()).find((one) => nameOf(one) === name)
-    const signal = AbortSignal.timeout(5_000)
+    const signal = AbortSignal.timeout(30_000)
     return await (await fetch(`http://${pod?.status?.podIP}:9090${path}`, { signal })).text()
   }
 

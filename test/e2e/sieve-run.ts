@@ -119,7 +119,7 @@ class Disturber {
     this.#operator = startOperator(this.#stage)
     await this.#operator.leads()
     await waitFor('a look at the stale world', async () => ((await this.#operator?.looks()) ?? 0) > 0, {
-      deadlineMs: 60_000,
+      deadlineMs: 180_000,
     })
     view.remove()
   }

@@ -15,7 +15,7 @@ import type { Administered } from './settings.ts'
 const NOWHERE = 'http://127.0.0.1:9'
 export const CAPTURE = 'majors'
 /** Of one step under a fault, on a busy machine. */
-const SETTLES_WITHIN_MS = 90_000
+const SETTLES_WITHIN_MS = 180_000
 
 export interface Stage {
   readonly scene: Scene

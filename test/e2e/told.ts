@@ -7,7 +7,7 @@ import type { Scene } from './scene.ts'
 export type CaptureStatus = NonNullable<L2CaptureResource['status']>
 export type Attention = NonNullable<CaptureStatus['attention']>[number]
 
-const WITHIN_MS = 90_000
+const WITHIN_MS = 180_000
 
 /** Watches from its opening on, so that no status is missed, however soon the next one follows. */
 export class Told {
@@ -33,7 +33,7 @@ export class Told {
       abort.abort()
       await watching
     })
-    await waitFor('the watch of captures', () => told.#opened, { deadlineMs: 60_000 })
+    await waitFor('the watch of captures', () => told.#opened, { deadlineMs: 180_000 })
     return told
   }
 

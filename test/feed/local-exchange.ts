@@ -86,7 +86,7 @@ export function reply(response: ServerResponse, body: string, weight = 1, status
 }
 
 /** Waits for a condition that comes about by real input and output; fails after the deadline. */
-export async function until(condition: () => boolean, what: string, deadlineMs = 5_000): Promise<void> {
+export async function until(condition: () => boolean, what: string, deadlineMs = 60_000): Promise<void> {
   const end = performance.now() + deadlineMs
   while (!condition()) {
     if (performance.now() > end) throw new Error(`waited ${deadlineMs} ms in vain for: ${what}`)

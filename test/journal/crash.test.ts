@@ -9,7 +9,7 @@ import { CHECKPOINT, header, message, mountedDir, owned, RUN, readAll, temporary
 
 const CHILD = join(import.meta.dirname, 'child.ts')
 
-test('crash: kill -9 loses nothing that the file system had taken', { timeout: 30_000 }, async (t) => {
+test('crash: kill -9 loses nothing that the file system had taken', { timeout: 240_000 }, async (t) => {
   for (const killAfterBytes of [1, 100_000, 2_000_000]) {
     const dir = join(temporaryDir(t), 'journal')
     mkdirSync(dir)
@@ -36,7 +36,7 @@ test('crash: kill -9 loses nothing that the file system had taken', { timeout: 3
 })
 
 test('crash: a disk that really fills up ends the segment after whole frames', {
-  timeout: 30_000,
+  timeout: 240_000,
 }, async (t) => {
   const dir = mountedDir(t, '1m')
   if (!dir) return

@@ -126,7 +126,7 @@ export function writeSegment(dir: string, bytes: Uint8Array, window = 0): string
 }
 
 /** Waits for a condition, a turn of the loop at a time; throws at the deadline. */
-export async function until(what: string, holds: () => boolean, deadlineMs = 10_000): Promise<void> {
+export async function until(what: string, holds: () => boolean, deadlineMs = 120_000): Promise<void> {
   const end = Date.now() + deadlineMs
   while (!holds()) {
     if (Date.now() > end) throw new Error(`waited in vain for: ${what}`)

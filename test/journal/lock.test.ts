@@ -34,7 +34,7 @@ async function contender(t: TestContext, dir: string) {
 }
 
 test('lock: a second process is told who holds the spool, and gets it when that one is killed', {
-  timeout: 30_000,
+  timeout: 240_000,
 }, async (t) => {
   const dir = temporaryDir(t)
   const first = await contender(t, dir)

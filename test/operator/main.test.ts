@@ -12,7 +12,7 @@ const MAIN = resolve(import.meta.dirname, '../../operator/main.ts')
 function call(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: 120_000,
   })
   return { status, stdout, stderr }
 }

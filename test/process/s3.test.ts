@@ -13,7 +13,7 @@ import { CaptureProcess } from '../support/capture.ts'
 import { withDirectory } from '../support/run.ts'
 
 const MAIN = fileURLToPath(new URL('../../capture/main.ts', import.meta.url))
-const DEADLINE_MS = 60_000
+const DEADLINE_MS = 180_000
 const LOOK_EVERY_MS = 50
 /** A request that nobody answers ends after 30 s; one that is waited for would show. */
 const END_MS_MAX = 20_000

@@ -44,6 +44,10 @@ describe('kill -9', skip ? { skip } : {}, () => {
           ship.state === 'waiting' && state === 'live' && spool.windowsWaiting >= WAITING_MIN,
         PATIENCE_MS,
       )
+      await eventually('journalled depth and trades', async () => {
+        const { depth, trades } = await journalled(spool)
+        return depth.length > 0 && trades.length > 0
+      })
       await first.kill()
       const inOutage = await journalled(spool)
 

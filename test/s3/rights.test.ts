@@ -10,7 +10,7 @@ import { Shipping } from './shipping.ts'
 import { type OwnStore, ownStore, serverProblem } from './store.ts'
 import { hasUsers, RIGHTS, User } from './users.ts'
 
-const IN_TIME = { timeout: 60_000 }
+const IN_TIME = { timeout: 300_000 }
 const problem = serverProblem()
 const own = problem === '' ? IN_TIME : { ...IN_TIME, skip: problem }
 

@@ -12,7 +12,7 @@ import { sha256, temporary } from '../ship/fixture.ts'
 import { Shipping } from './shipping.ts'
 import { type OwnStore, openStore, ownStore, serverProblem, storeProblem } from './store.ts'
 
-const IN_TIME = { timeout: 120_000 }
+const IN_TIME = { timeout: 300_000 }
 const MIB = 1024 * 1024
 const DEADLINES = { connectMs: 300, silenceMs: 500, baseMs: 1000 }
 const KILLS = 6

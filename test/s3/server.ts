@@ -21,7 +21,7 @@ import { listensOn, randomPort } from './ports.ts'
 
 export { type ServerKind, s3Problem } from './binary.ts'
 
-const READY_WITHIN_MS = 30_000
+const READY_WITHIN_MS = 120_000
 const ENDS_WITHIN_MS = 5_000
 const POLL_MS = 25
 /** A random port may be taken. */

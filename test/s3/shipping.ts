@@ -14,7 +14,7 @@ import {
 import { isWholeIn, spoolWith } from '../ship/fixture.ts'
 import { HandTimers } from '../support/hand-timers.ts'
 
-const DEADLINE_MS = 20_000
+const DEADLINE_MS = 120_000
 const POLL_MS = 2
 const STREAMS = ['books20', 'coverage']
 

@@ -5,7 +5,7 @@ import type { Told } from '../../capture/process/news.ts'
 import type { CaptureStatus } from '../../capture/process/status.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../capture/main.ts')
-const ENDS_WITHIN_MS = 60_000
+const ENDS_WITHIN_MS = 180_000
 
 export interface CaptureOptions {
   readonly dir: string

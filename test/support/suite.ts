@@ -1,7 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { run } from 'node:test'
-import { spec } from 'node:test/reporters'
+import { runGroups } from './passes.ts'
 
 // where a test gives no credentials the SDK must not ask the cloud's machine for some
 process.env['AWS_EC2_METADATA_DISABLED'] = 'true'
@@ -59,20 +58,9 @@ export async function runTests(files: readonly string[]): Promise<boolean> {
 }
 
 async function report(files: readonly string[]): Promise<boolean> {
-  let passed = true
-  const skipped: string[] = []
-  const stream = run({ files: [...files], concurrency: CONCURRENCY, cwd: root })
-  stream.on('test:fail', () => {
-    passed = false
-  })
-  stream.on('test:pass', (event) => {
-    if (event.skip !== undefined)
-      skipped.push(`${event.name} (${event.skip === true ? 'no reason given' : event.skip})`)
-  })
-  for await (const text of stream.compose(spec)) process.stdout.write(text as string)
-  if (skipped.length > 0) {
-    process.stdout.write(`\nskipped on this machine: ${skipped.join('; ')}\n`)
-    if (process.env['CI'] !== undefined) passed = false
-  }
-  return passed
+  const { passed, skipped } = await runGroups([{ files, atOnce: CONCURRENCY }])
+  if (skipped.length === 0) return passed
+  const names = skipped.map(({ name, why }) => `${name} (${why})`)
+  process.stdout.write(`\nskipped on this machine: ${names.join('; ')}\n`)
+  return passed && process.env['CI'] === undefined
 }

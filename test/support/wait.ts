@@ -1,6 +1,6 @@
 import { setTimeout as moment } from 'node:timers/promises'
 
-const DEADLINE_MS = 20_000
+const DEADLINE_MS = 120_000
 const EVERY_MS = 50
 
 export interface WaitOptions {

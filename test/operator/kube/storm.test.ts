@@ -137,7 +137,7 @@ describe('reflector in a storm', { skip: clusterProblem() || false }, () => {
     await waitFor(
       'what the handlers know to be the truth',
       () => JSON.stringify(sorted(known)) === JSON.stringify(sorted(truth)),
-      { deadlineMs: 60_000, show: () => ({ known: sorted(known), truth: sorted(truth) }) },
+      { deadlineMs: 180_000, show: () => ({ known: sorted(known), truth: sorted(truth) }) },
     )
     assert.deepEqual(wrong, [])
     const held = reflector.store.all().map(({ metadata }) => [metadata?.uid, metadata?.resourceVersion])
