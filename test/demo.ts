@@ -29,7 +29,7 @@ const AFTER_LAST_MS = 3000
 /** After the last recorded frame: what is on its way arrives. */
 const AFTER_END_MS = 1000
 /** A recording that does not end by then has stopped somewhere. */
-const RECORDED_GRACE_MS = 30_000
+const RECORDED_GRACE_MS = 180_000
 const EXIT_INTERRUPTED = 130
 
 /** Every process that was started, the youngest last. */

@@ -26,7 +26,7 @@ import { makeTemporary } from './processes.ts'
 const MANIFEST_PREFIX = 'manifest/'
 /** Of a usual capture; it bounds the rests. */
 const WINDOW_EVERY_MS = 300_000
-const SHIPPED_MS_MAX = 120_000
+const SHIPPED_MS_MAX = 480_000
 
 /** A window as it was shipped: the manifest, and the objects in its order. */
 export interface Window {

@@ -15,7 +15,7 @@ import { SYMBOL } from './traffic.ts'
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 const CAPTURE_MAIN = here('../../capture/main.ts')
 /** No part takes longer; a process that hangs is ended and the bench fails. */
-const PROCESS_MS_MAX = 120_000
+const PROCESS_MS_MAX = 480_000
 
 let temporary: string | undefined
 

@@ -64,6 +64,8 @@ export async function until(what: string, condition: () => boolean, state: () =>
 export class L2cap {
   readonly child: ChildProcess
   readonly ended: Promise<number | null>
+  /** All that it said is here: a process may be gone before its last words have come. */
+  #isOver = false
   stdout = ''
   stderr = ''
 
@@ -85,7 +87,10 @@ export class L2cap {
       this.stderr += data.toString()
     })
     const ended = Promise.withResolvers<number | null>()
-    this.child.on('close', (code) => ended.resolve(code))
+    this.child.on('close', (code) => {
+      this.#isOver = true
+      ended.resolve(code)
+    })
     this.ended = ended.promise
     atEnd(context, async () => {
       this.child.kill('SIGKILL')
@@ -104,7 +109,7 @@ export class L2cap {
   async until(what: string, condition: () => boolean): Promise<void> {
     await until(
       what,
-      () => condition() || this.child.exitCode !== null,
+      () => condition() || this.#isOver,
       () => this.stdout + this.stderr,
     )
     assert.ok(condition(), `it ended before: ${what}\n${this.stdout}${this.stderr}`)

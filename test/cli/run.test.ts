@@ -3,11 +3,15 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import type { Report } from '../../api/report.ts'
+import { journalled } from '../crash/journalled.ts'
 import type { Sim } from '../sim/mod.ts'
+import { waitFor } from '../support/wait.ts'
 import { call, isAlive, L2cap, manifestsOf, simulated, type TestContext, temporary, until } from './l2cap.ts'
 
-/** A status is told each second. */
-const SLOW_DISK_SECONDS = 3
+/** From the start of the command on: on a busy machine captures take some of it to begin. */
+const DURATION = '15s'
+/** Signals that follow each other within half a second are one. */
+const ANOTHER_SIGNAL_MS = 1000
 
 interface Place {
   readonly sim: Sim
@@ -32,11 +36,19 @@ async function assertVerified(t: TestContext, data: string): Promise<{ rows: num
   return report.checked
 }
 
+/** Of depth: what its journal holds, and what was published of it. */
+async function lastIdOnDisk(spool: string, data: string): Promise<bigint> {
+  const { depth } = await journalled(spool)
+  const coverage = (await manifestsOf(data)).flatMap((manifest) => manifest.coverage)
+  const published = coverage.filter((row) => row.of_stream === 'depth').map((row) => BigInt(row.last_id))
+  return [...depth, ...published].reduce((last, id) => (id > last ? id : last), 0n)
+}
+
 // most of each is waiting for a market to go on
 suite('l2cap run', { concurrency: 3 }, () => {
   test('run: two symbols for a few seconds end in order with exit code 0, and all that they wrote is proven', async (t) => {
     const { data, args } = await place(t, ['BTCUSDT', 'ETHUSDT'])
-    const run = new L2cap(t, [...args, '--duration', '4s'])
+    const run = new L2cap(t, [...args, '--duration', DURATION])
     const startedMs = performance.now()
     assert.equal(await run.ended, 0, run.stdout + run.stderr)
     const [done] = run.events('done')
@@ -82,9 +94,9 @@ suite('l2cap run', { concurrency: 3 }, () => {
     const flows = () => (rows()['depth'] ?? 0) > 5 && Object.values(rows()).every((count) => count > 0)
     await run.until('rows of every stream', flows)
     const told = BigInt(run.events('status').at(-1)?.lastId ?? '0')
-    // told from memory; the disk, however slow, gets it within this time
-    const later = run.events('status').length + SLOW_DISK_SECONDS
-    await run.until('a while', () => run.events('status').length >= later)
+    // told from memory: the disk gets it in its own time
+    const spool = join(directory, 'spool', 'BinanceUsdm', 'BTCUSDT')
+    await waitFor('what was told is on disk', async () => (await lastIdOnDisk(spool, data)) >= told)
     const [first] = run.events('started')
     process.kill(first?.pid ?? 0, 'SIGKILL')
     await run.until('the second process is live', () => run.events('live').length > 1)
@@ -96,12 +108,14 @@ suite('l2cap run', { concurrency: 3 }, () => {
     assert.equal(run.events('started')[1]?.attempt, 2)
     assert.equal(run.events('done')[0]?.symbols[0]?.restarts, 1)
     await assertVerified(t, data)
-    const told4 = run.events('gap').map(({ stream, reason }) => `${stream} ${reason}`)
-    assert.deepEqual(told4.sort(), ['books20 crash', 'depth crash', 'mark_price crash', 'trades crash'])
-    assert.equal(run.events('done')[0]?.symbols[0]?.gaps, 4)
-    const closed = run.events('gap_closed').find(({ stream }) => stream === 'depth')
+    const crashes = run.events('gap').filter(({ reason }) => reason === 'crash')
+    assert.deepEqual(crashes.map(({ stream }) => stream).sort(), ['books20', 'depth', 'mark_price', 'trades'])
+    assert.equal(run.events('done')[0]?.symbols[0]?.gaps, run.events('gap').length)
+    const fell = crashes.find(({ stream }) => stream === 'depth')
+    const closed = run
+      .events('gap_closed')
+      .find(({ stream, from }) => stream === 'depth' && from === fell?.from)
     assert.ok(closed !== undefined && closed.from < closed.to, JSON.stringify(closed))
-    const spool = join(directory, 'spool', 'BinanceUsdm', 'BTCUSDT')
     const report = JSON.parse(await readFile(join(spool, 'report.json'), 'utf8')) as Report
     assert.deepEqual([report.reason, report.previous?.reason], ['Drained', 'Killed'])
     const coverage = (await manifestsOf(data)).flatMap((manifest) => manifest.coverage)
@@ -121,9 +135,14 @@ suite('l2cap run', { concurrency: 3 }, () => {
     sim.inject('drop:BTCUSDT@0')
     const fell = (stream: string) => run.events('gap').filter((gap) => gap.stream === stream).length
     const rose = (stream: string) => run.events('gap_closed').filter((gap) => gap.stream === stream).length
-    await run.until('the book fell and rose', () => fell('depth') === 1 && rose('depth') === 1)
+    // on a busy machine there may be more of them
+    await run.until('the book fell and rose', () => fell('depth') > 0 && rose('depth') === fell('depth'))
     sim.inject('cut:BTCUSDT/market@0')
-    await run.until('the others fell and rose', () => rose('trades') === 1 && rose('mark_price') === 1)
+    const allRose = () => run.events('gap').every(({ stream }) => rose(stream) === fell(stream))
+    await run.until(
+      'the others fell and rose',
+      () => rose('trades') > 0 && rose('mark_price') > 0 && allRose(),
+    )
     run.child.kill('SIGTERM')
     assert.equal(await run.ended, 0, run.stdout + run.stderr)
     const coverage = (await manifestsOf(data)).flatMap((manifest) => manifest.coverage)
@@ -140,14 +159,18 @@ suite('l2cap run', { concurrency: 3 }, () => {
         coverage.some((row) => row.of_stream === stream && row.from === to),
         `${stream} from ${to}`,
       )
-    assert.equal(ends.length, run.events('gap_closed').length)
+    const goOn = ends.filter(({ of_stream, to }) =>
+      coverage.some((row) => row.of_stream === of_stream && row.from > to),
+    )
+    assert.equal(goOn.length, run.events('gap_closed').length)
   })
 
   test('pauses: told when they begin, with why, and when they end', async (t) => {
     const { args, sim } = await place(t, ['BTCUSDT'])
     const run = new L2cap(t, args)
     await run.until('the book is live', () => run.events('live').length > 0)
-    sim.inject('rest_429:BTCUSDT/depth=3@0,drop:BTCUSDT@0')
+    // longer than a busy machine lets a capture stand still: what ends meanwhile is not told
+    sim.inject('rest_429:BTCUSDT/depth=15@0,drop:BTCUSDT@0')
     await run.until('the pause is over', () => run.events('resumed').length > 0)
     const [[paused], [resumed]] = [run.events('paused'), run.events('resumed')]
     assert.deepEqual([paused?.reason, resumed?.reason], ['rate_limited', 'rate_limited'])
@@ -221,8 +244,9 @@ suite('l2cap run', { concurrency: 3 }, () => {
     run.child.kill('SIGTERM')
     // the same again at once is one signal: a terminal's Ctrl-C may arrive twice
     run.child.kill('SIGTERM')
-    const stopped = performance.now()
-    await run.until('a second', () => performance.now() - stopped > 1000)
+    await run.until('it was heard', () => run.events('stopping').length > 0)
+    const heardMs = performance.now()
+    await run.until('a while', () => performance.now() - heardMs > ANOTHER_SIGNAL_MS)
     assert.deepEqual([run.events('stopping').length, run.events('ended').length], [1, 0])
     run.child.kill('SIGTERM')
     assert.equal(await run.ended, 0, run.stderr)

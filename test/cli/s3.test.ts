@@ -7,7 +7,7 @@ import { CLI, call, L2cap, simulated, type TestContext, temporary } from './l2ca
 
 const BUCKET = 'market-data'
 const problem = s3Problem('versitygw')
-const needsServer = problem === '' ? { timeout: 300_000 } : { skip: problem }
+const needsServer = problem === '' ? { timeout: 1_200_000 } : { skip: problem }
 
 interface World {
   readonly server: S3Server

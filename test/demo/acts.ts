@@ -8,7 +8,9 @@ import type { Seen, Watch } from './watch.ts'
 /** How long a book must have been live, so that there is data before the fault. */
 const CALM_MS = 2500
 /** To be live at the start, and again after a fault: far above what any of them takes. */
-const LIVE_MS_MAX = 60_000
+const LIVE_MS_MAX = 180_000
+/** What was not noticed by then met a book that was not live: it is done again. */
+const AGAIN_MS = 60_000
 
 export interface Act {
   readonly kind: string
@@ -76,7 +78,7 @@ function leftMs({ liveAtMs = Date.now() }: Seen, calmMs: number): number {
 }
 
 async function playOne(act: Act, { watch, inject, kill }: Stage): Promise<void> {
-  const { kind, symbol, forSeconds, noticedAs, againMs = LIVE_MS_MAX } = act
+  const { kind, symbol, forSeconds, noticedAs, againMs = AGAIN_MS } = act
   const seen = watch.of(symbol)
   const before = seen.falls.length
   const noticed = () => seen.falls.slice(before).some(({ reason }) => reason === noticedAs)

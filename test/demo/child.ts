@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 /** In order takes well under a second here; what takes this long hangs. */
-const STOP_MS = 15_000
+const STOP_MS = 120_000
 
 export class Child {
   readonly #process: ChildProcess

@@ -70,6 +70,7 @@ class Disturber {
   readonly #by: Disturbance
   #operator: OperatorProcess | undefined
   #next: Promise<void> = Promise.resolve()
+  #over = false
 
   constructor(stage: Stage, by: Disturbance) {
     this.#stage = stage
@@ -85,22 +86,27 @@ class Disturber {
       return undefined
     }
     proxy.onWrite.after = async ({ number }) => {
-      if (this.struck || number !== this.#by.after) return undefined
+      if (this.#over || this.struck || number !== this.#by.after) return undefined
       this.struck = true
       if (this.#by.kind === 'hidden') {
         proxy.tamper({ times: this.#by.events, do: 'drop' })
         return undefined
       }
-      await this.#operator?.kill()
-      this.#next = this.#restart(version)
+      // whoever waits for the next one from here on waits for its start as well
+      const killed = this.#operator?.kill()
+      this.#next = Promise.resolve(killed).then(() => this.#restart(version))
+      // a life that fails meanwhile has told why, and takes the server with it
+      this.#next.catch(() => undefined)
+      await killed
       return 'cut'
     }
     this.#operator = startOperator(this.#stage, this.#by.kind === 'hidden' ? RELIST : [])
     await this.#operator.leads()
   }
 
-  /** The one that was started last still runs: nothing but the test has ended any. */
+  /** The one that was started last still runs: nothing but the test has ended any. No later write is disturbed. */
   async done(): Promise<void> {
+    this.#over = true
     await this.#next
     assert.equal(this.#operator?.hasEnded, false)
   }

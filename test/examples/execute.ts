@@ -8,8 +8,15 @@ import { interpreter } from '../support/python.ts'
 
 const run = promisify(execFile)
 const EXAMPLES = resolve(import.meta.dirname, '../../examples')
-const ENDS_WITHIN_MS = 180_000
+const ENDS_WITHIN_MS = 900_000
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024
+
+/** By default what a kernel shows four seconds late is left out without a word, and one that starts late is given up. */
+const KERNEL_WAITS = [
+  '--ExecutePreprocessor.startup_timeout=600',
+  '--ExecutePreprocessor.iopub_timeout=600',
+  '--ExecutePreprocessor.raise_on_iopub_timeout=True',
+]
 
 export interface Picture {
   readonly width: number
@@ -54,7 +61,7 @@ export async function executeNotebooks(
   for (const [i, path] of paths.entries()) await copyFile(path, join(dir, names[i] ?? ''))
   // pipes instead of ports: their paths are relative, so notebook and kernel start in one directory
   const execute = ['--to', 'notebook', '--execute', '--inplace', '--KernelManager.transport=ipc']
-  await python(['-m', 'nbconvert', ...execute, ...names], dir, settings)
+  await python(['-m', 'nbconvert', ...execute, ...KERNEL_WAITS, ...names], dir, settings)
   const shown = await python([join(import.meta.dirname, 'output_check.py'), ...names], dir, settings)
   return JSON.parse(shown)
 }

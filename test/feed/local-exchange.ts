@@ -40,6 +40,8 @@ export async function startExchange(port = 0): Promise<LocalExchange> {
     if (path.startsWith('/fapi/v1/exchangeInfo')) return reply(response, listingBody('BTCUSDT', 'TRADING'))
     return reply(response, '{}')
   })
+  // idle connections are ended by clients alone: a server that does so may meet the next request on its way
+  server.keepAliveTimeout = 0
   const sockets = new WebSocketServer({ noServer: true })
   server.on('connection', (socket) => {
     connections.add(socket)
@@ -86,7 +88,7 @@ export function reply(response: ServerResponse, body: string, weight = 1, status
 }
 
 /** Waits for a condition that comes about by real input and output; fails after the deadline. */
-export async function until(condition: () => boolean, what: string, deadlineMs = 60_000): Promise<void> {
+export async function until(condition: () => boolean, what: string, deadlineMs = 120_000): Promise<void> {
   const end = performance.now() + deadlineMs
   while (!condition()) {
     if (performance.now() > end) throw new Error(`waited ${deadlineMs} ms in vain for: ${what}`)

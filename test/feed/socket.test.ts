@@ -4,6 +4,7 @@ import { Allowance } from '../../capture/feed/allowance.ts'
 import { Attempts } from '../../capture/feed/attempts.ts'
 import { nodeSocket } from '../../capture/feed/mod.ts'
 import { RouteSocket } from '../../capture/feed/socket.ts'
+import { randomPort } from '../s3/ports.ts'
 import { keptLog, type LocalExchange, startExchange, until } from './local-exchange.ts'
 import { ManualTime } from './manual-time.ts'
 
@@ -178,8 +179,9 @@ test('oversized: a message beyond the limit ends its connection, with the reason
 })
 
 test('refused: it is counted and tried for ever, and opens when the exchange is back', async () => {
-  const { port } = exchange
   await exchange.close()
+  const port = randomPort()
+  route = makeRoute(`http://127.0.0.1:${port}`)
   route.start()
   for (let failures = 1; failures <= 8; failures++) {
     await until(() => route.status().failures === failures, `failure ${failures}`)

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { resolve } from 'node:path'
 
 const CLI = resolve(import.meta.dirname, '../../capture/cli.ts')
-const ENDS_WITHIN_MS = 180_000
+const ENDS_WITHIN_MS = 600_000
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 
 /** Runs the command line to its end, with this environment besides ours. */

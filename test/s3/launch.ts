@@ -12,6 +12,8 @@ export interface Launch {
 export interface LaunchOptions {
   readonly dataDir: string
   readonly iamDir: string
+  /** 127.0.0.1, unless it is a pod. */
+  readonly host?: string
   readonly port: number
   readonly accessKey: string
   readonly secretKey: string
@@ -23,11 +25,19 @@ export function launchOf(kind: ServerKind, options: LaunchOptions): Launch {
   return kind === 'versitygw' ? versitygw(options) : minio(options)
 }
 
-function versitygw({ dataDir, iamDir, port, accessKey, secretKey, tls }: LaunchOptions): Launch {
+function versitygw({
+  dataDir,
+  iamDir,
+  host = '127.0.0.1',
+  port,
+  accessKey,
+  secretKey,
+  tls,
+}: LaunchOptions): Launch {
   const encrypted = tls === undefined ? [] : ['--cert', tls.certPath, '--key', tls.keyPath]
   // without a directory of users an unknown key is answered with 404; two seconds of cache would hide a new policy
   const users = ['--iam-dir', iamDir, '--iam-cache-ttl', '1']
-  const args = ['--port', `127.0.0.1:${port}`, '--health', '/healthz', '--quiet', ...users, ...encrypted]
+  const args = ['--port', `${host}:${port}`, '--health', '/healthz', '--quiet', ...users, ...encrypted]
   return {
     args: [...args, 'posix', dataDir],
     env: { ROOT_ACCESS_KEY: accessKey, ROOT_SECRET_KEY: secretKey },

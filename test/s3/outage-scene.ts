@@ -12,12 +12,14 @@ import { randomPort } from './ports.ts'
 import { OwnStore, TestStore } from './store.ts'
 
 /** Far above what anything here takes on a busy machine: what comes later is a failure. */
-export const PATIENCE_MS = 120_000
+export const PATIENCE_MS = 180_000
 const POLL_MS = 20
 
 export type PlaceCapture = Partial<Omit<CaptureOptions, 'dir' | 'storage' | 'port'>> & {
   readonly symbol: string
   readonly endpoints: string
+  /** Another address of the store. */
+  readonly storeEndpoint?: string
 }
 
 /** A spool of its own and a prefix of its own in the store; captures follow each other there. */
@@ -33,8 +35,9 @@ export class Place {
   }
 
   /** A capture process that begins now. */
-  async capture(options: PlaceCapture): Promise<CaptureProcess> {
-    const { bucket, region, endpoint, accessKey, secretKey } = this.store.address
+  async capture({ storeEndpoint, ...options }: PlaceCapture): Promise<CaptureProcess> {
+    const { bucket, region, accessKey, secretKey } = this.store.address
+    const endpoint = storeEndpoint ?? this.store.address.endpoint
     const credentialsDir = join(this.dir, 'credentials')
     await mkdir(credentialsDir, { recursive: true })
     await writeFile(join(credentialsDir, 'AWS_ACCESS_KEY_ID'), accessKey)

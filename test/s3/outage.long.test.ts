@@ -91,7 +91,7 @@ const skip = serverProblem() || withoutRecordings()
 
 describe('an outage', skip ? { skip } : {}, () => {
   test(`${OUTAGE_SECONDS} s without the store: the feed never stops, memory is flat, all is shipped in order`, {
-    timeout: 300_000,
+    timeout: 1_800_000,
   }, async (t) => {
     const scene = await OutageScene.open()
     const players: Player[] = []
@@ -195,7 +195,7 @@ function beginOutage({ server }: OwnStore) {
 }
 
 async function look({ capture, place }: Player): Promise<Look> {
-  const status = await capture.until('a status', () => true)
+  const status = await capture.until('a status', () => true, PATIENCE_MS)
   const resident = await readFile(`/proc/${capture.child.pid}/status`, 'utf8')
   const [, kib = '0'] = /^VmRSS:\s+(\d+) kB$/m.exec(resident) ?? []
   const reply = await place.ask('/readyz')

@@ -13,7 +13,7 @@ import { givenStore, ownStore, serverProblem } from './store.ts'
 
 const DEADLINE_MS = 120_000
 const problem = serverProblem()
-const own = problem === '' ? { timeout: 300_000 } : { skip: problem }
+const own = problem === '' ? { timeout: 1_200_000 } : { skip: problem }
 const hasGuard = spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0
 
 describe('the store of a test', () => {

@@ -22,7 +22,7 @@ import { listensOn, randomPort } from './ports.ts'
 export { type ServerKind, s3Problem } from './binary.ts'
 
 const READY_WITHIN_MS = 120_000
-const ENDS_WITHIN_MS = 5_000
+const ENDS_WITHIN_MS = 60_000
 const POLL_MS = 25
 /** A random port may be taken. */
 const PORTS_TRIED_MAX = 5
@@ -205,7 +205,7 @@ export class S3Server {
   async #answers(path: string): Promise<boolean> {
     const get = this.#tls === undefined ? http.get : https.get
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    const options = { ...(this.ca === undefined ? {} : { ca: this.ca }), agent: false, timeout: 2_000 }
+    const options = { ...(this.ca === undefined ? {} : { ca: this.ca }), agent: false, timeout: 10_000 }
     const request = get(this.endpoint + path, options, (reply) => {
       reply.resume()
       resolve(reply.statusCode === 200)

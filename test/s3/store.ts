@@ -23,6 +23,8 @@ import { makeClient } from './client.ts'
 import { type S3Server, type S3ServerOptions, s3Problem, startS3 } from './server.ts'
 
 const BUCKET = 'l2cap-test'
+/** Far above what a machine may stand still: what a server answers in the end was no failure. */
+const PATIENT = { connectMs: 300_000, silenceMs: 300_000, baseMs: 300_000 }
 
 export interface StoreAddress {
   readonly endpoint: string
@@ -112,7 +114,7 @@ export class TestStore {
 
   bucket(options: S3Options = {}): S3Bucket {
     // a store on this machine is asked without the machine's proxy
-    return new S3Bucket(this.config, { env: {}, ...options })
+    return new S3Bucket(this.config, { env: {}, deadlines: PATIENT, ...options })
   }
 
   /** What lies under a key, asked without any code of the product. */

@@ -53,8 +53,7 @@ test('requests: each page of a list, and the list that a get needs, is one', asy
 test('requests: told by outcome, with the bytes that were stored and that came', async (context) => {
   const requests = new Requests()
   const store = await fakeStore(context, TAKEN)
-  const deadlines = { connectMs: 300, silenceMs: 300, baseMs: 600 }
-  const bucket = bucketAt(context, store.endpoint, {}, { requests, deadlines })
+  const bucket = bucketAt(context, store.endpoint, {}, { requests })
   await putTo(bucket, 'a', BODY)
   store.answer = reply(200, 'seven b', { etag: '"x"' })
   assert.equal((await bucket.get('a'))?.byteLength, 7)
@@ -67,9 +66,9 @@ test('requests: told by outcome, with the bytes that were stored and that came',
   store.answer = (seen) => void seen.socket.resetAndDestroy()
   await failureIn(putTo(bucket, 'a', BODY))
   // half of a reply is none
-  store.answer = (_seen, response) => {
+  store.answer = (seen, response) => {
     response.writeHead(200, { etag: '"x"', 'content-length': 10 })
-    response.write('half')
+    response.write('half', () => seen.socket.destroy())
   }
   await failureIn(bucket.get('a'))
   const { putBytes, gotBytes } = requests.counts

@@ -3,7 +3,12 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
 import { openBucket } from '../../capture/ship/open-bucket.ts'
-import { hasWebIdentity, mountedCredentials, webIdentityCredentials } from '../../capture/ship/s3/mod.ts'
+import {
+  hasWebIdentity,
+  mountedCredentials,
+  type S3Deadlines,
+  webIdentityCredentials,
+} from '../../capture/ship/s3/mod.ts'
 import { temporary } from './fixture.ts'
 import {
   bucketAt,
@@ -231,13 +236,10 @@ test('web identity: what STS refuses is told as a matter of credentials; a hang 
     ...{ AWS_ROLE_ARN: 'arn:aws:iam::123456789012:role/l2cap', AWS_WEB_IDENTITY_TOKEN_FILE: file },
     AWS_ENDPOINT_URL_STS: sts.endpoint,
   }
-  const deadlines = { connectMs: 400, silenceMs: 400, baseMs: 60_000 }
-  const bucket = bucketAt(
-    context,
-    'http://127.0.0.1:1',
-    { credentials: webIdentityCredentials(env) },
-    { deadlines },
-  )
+  const bucketWith = (deadlines: Partial<S3Deadlines>) =>
+    bucketAt(context, 'http://127.0.0.1:1', { credentials: webIdentityCredentials(env) }, { deadlines })
+  const patient = bucketWith({})
+  const hasty = bucketWith({ silenceMs: 400 })
   const cases: readonly (readonly [typeof sts.answer, string, string])[] = [
     [reply(403, STS_ERROR('AccessDenied')), 'AccessDenied', 'credential'],
     [reply(400, STS_ERROR('ExpiredTokenException')), 'ExpiredTokenException', 'credential'],
@@ -248,7 +250,7 @@ test('web identity: what STS refuses is told as a matter of credentials; a hang 
   ]
   for (const [answer, code, errorClass] of cases) {
     sts.answer = answer
-    const failure = await failureIn(bucket.get('a'))
+    const failure = await failureIn((code === 'Timeout' ? hasty : patient).get('a'))
     assert.deepEqual([failure.code, failure.class], [code, errorClass], failure.message)
     assert.match(
       failure.message,

@@ -5,7 +5,13 @@ import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { inspect } from 'node:util'
 import { BucketError } from '../../capture/ship/bucket.ts'
-import { environmentCredentials, S3Bucket, type S3Config, type S3Options } from '../../capture/ship/s3/mod.ts'
+import {
+  environmentCredentials,
+  S3Bucket,
+  type S3Config,
+  type S3Deadlines,
+  type S3Options,
+} from '../../capture/ship/s3/mod.ts'
 import { sha256 } from './fixture.ts'
 
 /** Must never appear anywhere but in requests. */
@@ -14,6 +20,14 @@ export const SECRETS = {
   AWS_SECRET_ACCESS_KEY: 'secretCANARYsecretCANARYsecretCANARY',
   AWS_SESSION_TOKEN: 'tokenCANARYtokenCANARY',
 } as const
+
+/** Far above what a machine may stand still: a request that is answered never meets them. */
+export const PATIENT: S3Deadlines = {
+  connectMs: 600_000,
+  silenceMs: 600_000,
+  baseMs: 600_000,
+  bytesPerSecondMin: 64 * 1024,
+}
 
 export interface Context {
   after(work: () => Promise<void> | void): void
@@ -70,6 +84,8 @@ export async function fakeStore(
 }
 
 export async function listen(context: Context, server: http.Server): Promise<number> {
+  // idle connections are ended by clients alone: a server that does so may meet the next request on its way
+  server.keepAliveTimeout = 0
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   context.after(() => {
@@ -79,7 +95,7 @@ export async function listen(context: Context, server: http.Server): Promise<num
   return (server.address() as AddressInfo).port
 }
 
-/** A bucket at an endpoint, with the credentials that must not leak; its connections end with the test. */
+/** A patient bucket at an endpoint, with the credentials that must not leak; its connections end with the test. */
 export function bucketAt(
   context: Context,
   endpoint: string,
@@ -88,7 +104,7 @@ export function bucketAt(
 ): S3Bucket {
   const bucket = new S3Bucket(
     { bucket: 'data', prefix: 'l2', endpoint, credentials: environmentCredentials(SECRETS), ...config },
-    { env: {}, ...options },
+    { env: {}, ...options, deadlines: { ...PATIENT, ...options.deadlines } },
   )
   context.after(() => bucket.close())
   return bucket

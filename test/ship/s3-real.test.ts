@@ -5,7 +5,7 @@ import { openStore, storeProblem } from '../s3/store.ts'
 import { failureIn, putTo } from './s3-fixture.ts'
 
 const problem = storeProblem()
-const needsStore = problem === '' ? { timeout: 300_000 } : { skip: problem }
+const needsStore = problem === '' ? { timeout: 1_200_000 } : { skip: problem }
 /** More than one page of a list. */
 const OBJECTS = 1100
 const AT_ONCE = 20

@@ -3,10 +3,14 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type RawData, WebSocket } from 'ws'
+import type { ManualTime } from './core/mod.ts'
 import type { Route } from './streams.ts'
 
 /** Far above what anything here takes on a busy machine. */
-const DEADLINE_MS = 60_000
+const DEADLINE_MS = 180_000
+
+/** Fewer than a cut of depth takes: what is sent is received before the next. */
+export const VIRTUAL_STEP_MS = 10
 
 /** Where the recorded traffic lies. */
 export const RECORDINGS = resolve(
@@ -25,13 +29,25 @@ export function recordingPath(name: string): string {
   return `${RECORDINGS}/binance-usdm/${name}.frames.gz`
 }
 
-/** Resolves once the condition holds; rejects with `what` when it does not within a minute. */
+/** Resolves once the condition holds; rejects with `what` when it does not in time. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS
   while (!condition()) {
     assert.ok(performance.now() < deadline, `not within ${DEADLINE_MS} ms: ${what}`)
     await new Promise((turn) => setTimeout(turn, 2))
   }
+}
+
+/**
+ * The same where the exchange's time is moved by hand: it goes on by a step after each look, and stands still while
+ * this process does.
+ */
+export function untilLater(time: ManualTime, what: string, condition: () => boolean): Promise<void> {
+  return until(what, () => {
+    if (condition()) return true
+    time.advance(VIRTUAL_STEP_MS)
+    return false
+  })
 }
 
 export interface ClientOptions {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { Client, recordingPath, rest, until, withoutRecordings } from './client.ts'
+import { Client, recordingPath, rest, until, untilLater, withoutRecordings } from './client.ts'
+import { ManualTime } from './core/mod.ts'
 import { parseFaults } from './faults/mod.ts'
 import { type Sim, type SimOptions, startSim } from './mod.ts'
+import { VIRTUAL_START_MS } from './rig.ts'
 
 const skip = withoutRecordings()
 const sims: Sim[] = []
@@ -20,12 +22,13 @@ const ids = (client: Client, stream: string) =>
   client.data(stream).map(({ pu, u }) => [BigInt(Number(pu)), BigInt(Number(u))])
 
 test('generated: two connections hold true chains, cut at different ids, and REST is the true book at its id', async () => {
-  const sim = await start({ seed: 21, symbols: ['ETHUSDT'], rate: 2000, endAfterMs: 1500 })
+  const time = new ManualTime(VIRTUAL_START_MS)
+  const sim = await start({ time, seed: 21, symbols: ['ETHUSDT'], rate: 2000, endAfterMs: 1500 })
   const stream = 'ethusdt@depth@100ms'
   const clients = await Promise.all([1, 2].map(() => Client.combined(sim.endpoints, 'public', [stream])))
-  await until('both flow', () => clients.every((client) => client.frames.length > 2))
+  await untilLater(time, 'both flow', () => clients.every((client) => client.frames.length > 2))
   const inside = await rest(sim.endpoints, '/fapi/v1/depth?symbol=ETHUSDT&limit=1000')
-  await until('the market ends', () => sim.events.some((event) => event.event === 'end'))
+  await untilLater(time, 'the market ends', () => sim.events.some((event) => event.event === 'end'))
   for (const client of clients) await client.settled()
   const [one, other] = clients.map((client) => ids(client, stream))
   assert.ok(one !== undefined && other !== undefined)
@@ -81,13 +84,14 @@ function joinsToTruth(sim: Sim, snapshot: Record<string, unknown>, events: Recor
 }
 
 test('generated: trades are contiguous by a, marks fall on whole seconds, bookTicker is the true touch', async () => {
-  const sim = await start({ seed: 22, symbols: ['DENTUSDT'], rate: 1000, endAfterMs: 1200 })
+  const time = new ManualTime(VIRTUAL_START_MS)
+  const sim = await start({ time, seed: 22, symbols: ['DENTUSDT'], rate: 1000, endAfterMs: 1200 })
   const market = await Client.combined(sim.endpoints, 'market', [
     'dentusdt@aggTrade',
     'dentusdt@markPrice@1s',
   ])
   const open = await Client.combined(sim.endpoints, 'public', ['dentusdt@bookTicker'])
-  await until('the market ends', () => sim.events.some((event) => event.event === 'end'))
+  await untilLater(time, 'the market ends', () => sim.events.some((event) => event.event === 'end'))
   for (const client of [market, open]) await client.settled()
   const trades = market.data('dentusdt@aggTrade').map(({ a }) => Number(a))
   assert.ok(trades.length > 20)
@@ -116,9 +120,10 @@ test('generated: trades are contiguous by a, marks fall on whole seconds, bookTi
 
 test('drop: one batch is not sent, the chain shows it, it is announced with its id, and the truth goes on', async () => {
   const faults = parseFaults('drop:ETHUSDT@0.3')
-  const sim = await start({ seed: 23, symbols: ['ETHUSDT'], faults, endAfterMs: 1200 })
+  const time = new ManualTime(VIRTUAL_START_MS)
+  const sim = await start({ time, seed: 23, symbols: ['ETHUSDT'], faults, endAfterMs: 1200 })
   const client = await Client.combined(sim.endpoints, 'public', ['ethusdt@depth@100ms'])
-  await until('the market ends', () => sim.events.some((event) => event.event === 'end'))
+  await untilLater(time, 'the market ends', () => sim.events.some((event) => event.event === 'end'))
   await client.settled()
   const chain = ids(client, 'ethusdt@depth@100ms')
   const breaks = chain.filter(([pu], at) => at > 0 && pu !== chain[at - 1]?.[1])
@@ -136,7 +141,8 @@ test('drop: one batch is not sent, the chain shows it, it is announced with its 
 
 test('cut: the symbol’s sockets end without a close frame, others stay', async () => {
   const faults = parseFaults('cut:BTCUSDT@0.2,cut:ETHUSDT/market@0.2')
-  const sim = await start({ seed: 24, symbols: ['BTCUSDT', 'ETHUSDT'], faults })
+  const time = new ManualTime(VIRTUAL_START_MS)
+  const sim = await start({ time, seed: 24, symbols: ['BTCUSDT', 'ETHUSDT'], faults })
   const open = (route: 'public' | 'market', stream: string) => Client.combined(sim.endpoints, route, [stream])
   const [btcDepth, btcTrades, ethDepth, ethTrades] = await Promise.all([
     open('public', 'btcusdt@depth@100ms'),
@@ -144,14 +150,15 @@ test('cut: the symbol’s sockets end without a close frame, others stay', async
     open('public', 'ethusdt@depth@100ms'),
     open('market', 'ethusdt@aggTrade'),
   ])
-  await until('both cuts', () => fired(sim).length === 2)
+  await untilLater(time, 'both cuts', () => fired(sim).length === 2)
   await until('both sockets are gone', () => btcDepth.code !== undefined && ethTrades.code !== undefined)
   assert.deepEqual([btcDepth.code, ethTrades.code], [1006, 1006])
   const last = ids(btcDepth, 'btcusdt@depth@100ms').at(-1)?.[1]
   const event = fired(sim).find((fault) => fault.symbol === 'BTCUSDT')
   assert.deepEqual(event, { event: 'fault', kind: 'cut', symbol: 'BTCUSDT', id: String(last) })
   const counts = [btcTrades.frames.length, ethDepth.frames.length]
-  await until(
+  await untilLater(
+    time,
     'the others flow on',
     () => btcTrades.frames.length > (counts[0] ?? 0) && ethDepth.frames.length > (counts[1] ?? 0),
   )
@@ -160,13 +167,15 @@ test('cut: the symbol’s sockets end without a close frame, others stay', async
 test('recorded: a dropped frame is missing, all others are there, and the served book has it', {
   skip,
 }, async () => {
+  const time = new ManualTime(VIRTUAL_START_MS)
   const sim = await start({
+    time,
     recording: recordingPath('alts-2021-07-22'),
     speed: 100,
     faults: parseFaults('drop:SUSHIUSDT@0.1'),
   })
   const client = await Client.combined(sim.endpoints, 'public', ['sushiusdt@depth@100ms'])
-  await until('the timeline ends', () => sim.events.some((event) => event.event === 'end'))
+  await untilLater(time, 'the timeline ends', () => sim.events.some((event) => event.event === 'end'))
   await client.settled()
   const [event] = fired(sim)
   const all = sim.emitted('SUSHIUSDT').depthIds

@@ -30,17 +30,19 @@ export class Front {
         response.end()
       })
     })
+    // idle connections are ended by clients alone: a server that does so may meet the next request on its way
+    this.#server.keepAliveTimeout = 0
     this.#server.on('upgrade', (request, stream, head) => this.#upgrade(request, stream, head))
   }
 
-  /** Listens on 127.0.0.1; the port, which a 0 leaves to the machine. Throws SimError `port_in_use`. */
-  listen(port: number): Promise<number> {
+  /** Listens; the port, which a 0 leaves to the machine. Throws SimError `port_in_use`. */
+  listen(port: number, host: string): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
         const message = `Port ${port} is in use; choose another with --port, or leave it out.`
         reject(error.code === 'EADDRINUSE' ? new SimError('port_in_use', message) : error)
       })
-      this.#server.listen(port, '127.0.0.1', () => {
+      this.#server.listen(port, host, () => {
         const address = this.#server.address()
         resolve(typeof address === 'object' && address !== null ? address.port : port)
       })

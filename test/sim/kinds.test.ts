@@ -135,7 +135,9 @@ const CASES: Readonly<Record<FaultKindName, Case>> = {
       await scene.until('something withheld', () =>
         scene.rig.emitted(SYMBOL).batches.some((batch) => batch.fault === 'half_open'),
       )
-      const count = scene.depth.frames.length
+      // what was sent before has come
+      const count = scene.rig.emitted(SYMBOL).batches.filter((batch) => batch.sent).length
+      await scene.until('the rest', () => scene.depth.frames.length === count)
       scene.depth.ping()
       const trades = scene.trades().length
       await scene.until('the other route flows on', () => scene.trades().length > trades + 2)
@@ -173,7 +175,7 @@ const CASES: Readonly<Record<FaultKindName, Case>> = {
   },
   hang_handshake: {
     async felt(scene) {
-      assert.equal(await scene.rig.open(PUBLIC), 'hang')
+      assert.equal(await scene.rig.open(PUBLIC, () => scene.rig.fired.hang_handshake > 0), 'hang')
       assert.equal(typeof (await scene.rig.open(PUBLIC)), 'object')
     },
   },
@@ -244,7 +246,7 @@ const CASES: Readonly<Record<FaultKindName, Case>> = {
   },
   rest_hang: {
     async felt(scene) {
-      const { status, end } = await scene.rig.get(DEPTH)
+      const { status, end } = await scene.rig.get(DEPTH, () => scene.rig.fired.rest_hang > 0)
       assert.deepEqual([status, end], [0, 'hang'])
       assert.equal((await scene.rig.get(DEPTH)).status, 200)
     },

@@ -145,14 +145,31 @@ test('REST: limits, symbols and paths are checked with the exchange’s own erro
 test('REST: each limit gives so many levels a side and costs its weight', async () => {
   const weights = { 5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20 }
   const used = (answer: { headers: Headers }) => Number(answer.headers.get('x-mbx-used-weight-1m'))
+  // its minute does not turn
+  const still = await startSim({ time: new ManualTime(VIRTUAL_START_MS), seed: 1, symbols: ['ETHUSDT'] })
   for (const [limit, weight] of Object.entries(weights)) {
-    const before = used(await rest(sim.endpoints, '/fapi/v1/time'))
-    const answer = await rest(sim.endpoints, `/fapi/v1/depth?symbol=ETHUSDT&limit=${limit}`)
+    const before = used(await rest(still.endpoints, '/fapi/v1/time'))
+    const answer = await rest(still.endpoints, `/fapi/v1/depth?symbol=ETHUSDT&limit=${limit}`)
     assert.equal((answer.body.bids as unknown[]).length, Number(limit))
     assert.equal((answer.body.asks as unknown[]).length, Number(limit))
-    // A minute may turn between the two.
-    if (used(answer) > before) assert.equal(used(answer) - before, weight, `limit ${limit}`)
+    assert.equal(used(answer) - before, weight, `limit ${limit}`)
   }
+  await still.stop()
+})
+
+test('REST: hosts whose address begins with what is named are told another time, the others are not', async (context) => {
+  const one = await startSim({ seed: 1, symbols: SYMBOLS })
+  context.after(() => one.stop())
+  const offsetMs = async () => {
+    const { body } = await rest(one.endpoints, '/fapi/v1/time')
+    return Number(body['serverTime']) - Date.now()
+  }
+  one.skewFor('127.0.1.', 60_000)
+  assert.ok(Math.abs(await offsetMs()) < 10_000)
+  one.skewFor('127.0.0.', 60_000)
+  assert.ok(Math.abs((await offsetMs()) - 60_000) < 10_000)
+  one.skewFor('127.0.0.', 0)
+  assert.ok(Math.abs(await offsetMs()) < 10_000)
 })
 
 test('REST: time is the machine’s clock plus the skew; exchangeInfo lists the symbols and the limit', async () => {
@@ -190,9 +207,7 @@ test('REST: time is the machine’s clock plus the skew; exchangeInfo lists the 
 })
 
 test('REST: beyond the weight of a minute the answer is 429 with Retry-After', async () => {
-  // Under a minute of its own: the clock is set to a second that lies well inside one.
-  const skewMs = 60_000 - (Date.now() % 60_000)
-  const busy = await startSim({ seed: 1, symbols: ['BTCUSDT'], skewMs })
+  const busy = await startSim({ time: new ManualTime(VIRTUAL_START_MS), seed: 1, symbols: ['BTCUSDT'] })
   const asks = Array.from({ length: 130 }, () => rest(busy.endpoints, '/fapi/v1/aggTrades?symbol=BTCUSDT'))
   const statuses = (await Promise.all(asks)).map((answer) => answer.status)
   assert.equal(statuses.filter((status) => status === 200).length, 120)

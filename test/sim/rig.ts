@@ -1,16 +1,18 @@
 /** One exchange and its clients for tests, the same over real sockets and by the core with a clock moved by hand. */
 import assert from 'node:assert/strict'
 import { WebSocket } from 'ws'
+import { VIRTUAL_STEP_MS } from './client.ts'
 import { type Handshake, ManualTime, type SimAnswer, type SimConnection, SimExchange } from './core/mod.ts'
 import { type FaultKindName, type MarketSimOptions, startSim } from './mod.ts'
 import type { Emitted, TrueBook } from './source.ts'
 
-/** How long a client waits before it takes an answer for hanging. */
-const HANG_MS = 2_000
-const REAL_STEP_MS = 20
+/** Once the exchange has heard a request, so long without an answer is taken for hanging. */
+const HANG_MS = 500
+/** Far above what anything here takes on a busy machine: what it does answer is waited for. */
+const ANSWER_MS_MAX = 300_000
+const REAL_STEP_MS = 2
 /** Far above what anything here takes on a busy machine. */
-const REAL_LIMIT_MS = 60_000
-const VIRTUAL_STEP_MS = 10
+const REAL_LIMIT_MS = 180_000
 const VIRTUAL_LIMIT_MS = 120_000
 export const VIRTUAL_START_MS = Date.UTC(2026, 10, 22, 12)
 
@@ -38,9 +40,12 @@ export interface Rig {
   inject(faults: string): void
   emitted(symbol: string): Emitted
   bookAt(symbol: string, id: bigint): TrueBook
-  /** A connection, or how it failed: an HTTP status, `reset`, `hang`. */
-  open(path: string): Promise<RigClient | number | 'reset' | 'hang'>
-  get(path: string): Promise<Seen>
+  /**
+   * A connection, or how it failed: an HTTP status, `reset`, `hang`. Where it may hang, `isHeard` tells whether the
+   * exchange has it.
+   */
+  open(path: string, isHeard?: () => boolean): Promise<RigClient | number | 'reset' | 'hang'>
+  get(path: string, isHeard?: () => boolean): Promise<Seen>
   until(what: string, condition: () => boolean | Promise<boolean>): Promise<void>
   stop(): Promise<void>
 }
@@ -122,23 +127,25 @@ export class VirtualClient implements RigClient {
   }
 }
 
-/** Over a real server. */
+/** Over a real server, whose time each `until` moves on: it stands still while this process does. */
 export const realRig: RigMaker = async (options) => {
-  const sim = await startSim(options)
+  const time = new ManualTime(VIRTUAL_START_MS)
+  const sim = await startSim({ ...options, time })
   return {
     fired: sim.fired,
     violations: { ...sim.violations },
-    nowMs: () => Date.now(),
+    nowMs: () => time.nowMs(),
     inject: (faults) => sim.inject(faults),
     emitted: (symbol) => sim.emitted(symbol),
     bookAt: (symbol, id) => sim.bookAt(symbol, id),
-    open: (path) => openReal(sim.endpoints.replace('http', 'ws') + path),
-    get: (path) => getReal(sim.endpoints + path),
+    open: (path, isHeard) => openReal(sim.endpoints.replace('http', 'ws') + path, isHeard),
+    get: (path, isHeard) => getReal(sim.endpoints + path, isHeard),
     async until(what, condition) {
       const deadline = performance.now() + REAL_LIMIT_MS
       while (!(await condition())) {
         assert.ok(performance.now() < deadline, `not within ${REAL_LIMIT_MS} ms: ${what}`)
-        // A condition may cost weight of the exchange.
+        time.advance(VIRTUAL_STEP_MS)
+        // what was sent comes meanwhile
         await new Promise((turn) => setTimeout(turn, REAL_STEP_MS))
       }
     },
@@ -146,8 +153,21 @@ export const realRig: RigMaker = async (options) => {
   }
 }
 
-function openReal(url: string): Promise<RigClient | number | 'reset' | 'hang'> {
-  const socket = new WebSocket(url, { handshakeTimeout: HANG_MS })
+/** Aborts where nothing came a while after it was heard, or far too late. */
+async function abortsLate(abort: () => void, isHeard: () => boolean, isOver: () => boolean): Promise<void> {
+  const deadline = performance.now() + ANSWER_MS_MAX
+  while (!isHeard() && !isOver() && performance.now() < deadline) {
+    await new Promise((turn) => setTimeout(turn, REAL_STEP_MS))
+  }
+  if (isHeard() && !isOver()) await new Promise((turn) => setTimeout(turn, HANG_MS))
+  if (!isOver()) abort()
+}
+
+function openReal(
+  url: string,
+  isHeard: () => boolean = () => false,
+): Promise<RigClient | number | 'reset' | 'hang'> {
+  const socket = new WebSocket(url)
   const frames: string[] = []
   const client = { frames, pongs: 0, code: undefined as number | undefined }
   socket.on('message', (data: Buffer) => frames.push(data.toString('utf8')))
@@ -155,25 +175,43 @@ function openReal(url: string): Promise<RigClient | number | 'reset' | 'hang'> {
   socket.on('close', (code) => {
     client.code = code
   })
-  return new Promise((done) => {
+  let isOver = false
+  return new Promise((resolve) => {
+    const done = (outcome: RigClient | number | 'reset' | 'hang') => {
+      isOver = true
+      resolve(outcome)
+    }
     socket.once('unexpected-response', (request, response) => {
       done(response.statusCode ?? 0)
       request.destroy()
     })
-    socket.on('error', (error) => done(error.message.includes('timed out') ? 'hang' : 'reset'))
+    socket.on('error', () => done('reset'))
     socket.once('open', () =>
       done(Object.assign(client, { ping: () => socket.ping(), say: (text: string) => socket.send(text) })),
     )
+    const abort = () => {
+      done('hang')
+      socket.terminate()
+    }
+    void abortsLate(abort, isHeard, () => isOver)
   })
 }
 
-async function getReal(url: string): Promise<Seen> {
+async function getReal(url: string, isHeard: () => boolean = () => false): Promise<Seen> {
   let response: Response
+  let isOver = false
+  const abort = new AbortController()
+  void abortsLate(
+    () => abort.abort(),
+    isHeard,
+    () => isOver,
+  )
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(HANG_MS) })
-  } catch (thrown) {
-    const end = thrown instanceof Error && thrown.name === 'TimeoutError' ? 'hang' : 'reset'
-    return { status: 0, retryAfter: null, text: '', end }
+    response = await fetch(url, { signal: abort.signal })
+  } catch {
+    return { status: 0, retryAfter: null, text: '', end: abort.signal.aborted ? 'hang' : 'reset' }
+  } finally {
+    isOver = true
   }
   const head = { status: response.status, retryAfter: response.headers.get('retry-after') }
   try {

@@ -22,6 +22,8 @@ export interface CommonOptions extends Omit<CoreOptions, 'time'> {
   readonly time?: SimTime | undefined
   /** 0, the default, takes a free one. */
   readonly port?: number | undefined
+  /** Where it listens: 127.0.0.1, unless it is a pod, which others have to reach. */
+  readonly host?: string | undefined
   /** How long a snapshot waits for its moment of the recording before it is answered with 503. */
   readonly snapshotWaitMs?: number | undefined
 }
@@ -58,6 +60,8 @@ export interface Sim {
   inject(faults: string): void
   /** Ends faults that were planned for this symbol (`*`: for all) before their time. */
   lift(symbol: string): void
+  /** REST tells hosts whose address begins so a clock that is this many milliseconds ahead; 0 puts it right. */
+  skewFor(addresses: string, ms: number): void
   emitted(symbol: string): Emitted
   /** The true book at this id. Throws SimError `book_unknown`. */
   bookAt(symbol: string, id: bigint): TrueBook
@@ -65,13 +69,13 @@ export interface Sim {
   stop(): Promise<void>
 }
 
-/** Starts a simulated exchange on 127.0.0.1. Throws SimError. */
+/** Starts a simulated exchange. Throws SimError. */
 export async function startSim(options: SimOptions): Promise<Sim> {
   const exchange = await exchangeOf(options)
   const front = new Front(exchange)
   let port: number
   try {
-    port = await front.listen(options.port ?? 0)
+    port = await front.listen(options.port ?? 0, options.host ?? '127.0.0.1')
   } catch (thrown) {
     exchange.stop()
     throw thrown
@@ -91,6 +95,7 @@ export async function startSim(options: SimOptions): Promise<Sim> {
     on: (listener) => exchange.on(listener),
     inject: (faults) => exchange.inject(faults),
     lift: (symbol) => exchange.lift(symbol),
+    skewFor: (addresses, ms) => exchange.skewFor(addresses, ms),
     emitted: (symbol) => exchange.emitted(symbol),
     bookAt: (symbol, id) => exchange.bookAt(symbol, id),
     async stop() {

@@ -7,7 +7,7 @@ import type { Order } from './worker.ts'
 /** Seeds that a worker gets at a time. */
 const ORDER_SEEDS = 20
 /** A worker that takes longer for one order hangs: its seeds are told, and the campaign ends. */
-const ORDER_MS_MAX = 180_000
+const ORDER_MS_MAX = 900_000
 /** A worker waits for its files now and then: one more keeps the cores busy. */
 const SPARE_WORKERS = 1
 const PROGRESS_EVERY_MS = 10_000

@@ -8,6 +8,8 @@ import { fastSystem } from './virtual.ts'
 
 const EVENTS = '/apis/events.k8s.io/v1/namespaces/x/events'
 const RESULT = 'l2cap_operator_events_total'
+/** Of a series. */
+const PATCH_EVERY_MS = 9_000
 const CREATED: Reply = { status: 201, body: {} }
 
 interface Rig {
@@ -18,8 +20,8 @@ interface Rig {
 
 /** Waits pass a hundred times as fast. */
 const FAST = 100
-/** For what has to be written before the deadline of a stop, which at that speed is over before a socket is open. */
-const TRUE_SPEED = 1
+/** For what has to be written before the deadline of a stop, 5 s, which no machine is to meet. */
+const SLOW = 1 / 50
 
 async function rig(
   context: TestContext,
@@ -35,7 +37,7 @@ async function rig(
     instance: 'operator-0',
     system,
     meter: counts,
-    limits: { patchEveryMs: 30_000, burst: 3, refillMs: 1_000_000 },
+    limits: { patchEveryMs: PATCH_EVERY_MS, burst: 3, refillMs: 1_000_000 },
   })
   return { server, counts, recorder }
 }
@@ -96,7 +98,7 @@ describe('events', () => {
   })
 
   it('another note is another event, until the object has talked too much', async (context) => {
-    const { server, counts, recorder } = await rig(context, () => CREATED, TRUE_SPEED)
+    const { server, counts, recorder } = await rig(context, () => CREATED, SLOW)
     for (const symbol of ['A', 'B', 'C', 'D', 'E']) recorder.record(intent({ note: `${symbol} halted` }))
     recorder.record(intent({ regarding: { ...intent().regarding, name: 'minors', uid: 'v' } }))
     await recorder.stop()
@@ -105,7 +107,7 @@ describe('events', () => {
   })
 
   it('no event is starved by those of another reason or pod: a halt of thirty new symbols is told', async (context) => {
-    const { counts, recorder } = await rig(context, () => CREATED, TRUE_SPEED)
+    const { counts, recorder } = await rig(context, () => CREATED, SLOW)
     const symbols = Array.from({ length: 30 }, (_, at) => `S${at}`)
     for (const symbol of symbols)
       recorder.record(intent({ type: 'Normal', reason: 'PodCreated', note: `${symbol} is created` }))
@@ -122,7 +124,7 @@ describe('events', () => {
   })
 
   it('who records learns whether it is told: what was too much is not', async (context) => {
-    const { recorder } = await rig(context, () => CREATED, TRUE_SPEED)
+    const { recorder } = await rig(context, () => CREATED, SLOW)
     const taken = ['A', 'B', 'C', 'D', 'A'].map((symbol) =>
       recorder.record(intent({ note: `${symbol} halted` })),
     )
@@ -133,9 +135,8 @@ describe('events', () => {
 
   it('an API server that is away: retried, then counted; recording never waits and never throws', async (context) => {
     const { server, counts, recorder } = await rig(context, () => failure(503, 'ServiceUnavailable'))
-    const startedMs = performance.now()
     recorder.record(intent())
-    assert.ok(performance.now() - startedMs < 50)
+    assert.equal(server.seen.length, 0, 'nobody has been asked when it returns')
     await waitFor('the end of the tries', () => counts.of(RESULT, 'failed') === 1)
     assert.equal(server.seen.length, 4)
     const names = server.seen.map((seen) => bodyOf<{ metadata: { name: string } }>(seen).metadata.name)
@@ -171,7 +172,7 @@ describe('events', () => {
   })
 
   it('stop writes the repeats that wait, and takes no more', async (context) => {
-    const { server, recorder } = await rig(context, () => CREATED, TRUE_SPEED)
+    const { server, recorder } = await rig(context, () => CREATED, SLOW)
     recorder.record(intent())
     await waitFor('the create', () => server.seen.length === 1)
     recorder.record(intent())
@@ -192,7 +193,7 @@ describe('events', () => {
   })
 
   it('a long note is cut at 1,024 bytes, between characters', async (context) => {
-    const { server, recorder } = await rig(context, () => CREATED, TRUE_SPEED)
+    const { server, recorder } = await rig(context, () => CREATED, SLOW)
     recorder.record(intent({ note: '€'.repeat(600) }))
     await recorder.stop()
     const { note } = bodyOf<{ note: string }>(server.seen[0])

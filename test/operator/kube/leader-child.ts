@@ -1,4 +1,4 @@
-/** A replica that writes all the time while it may: node leader-child.ts KUBECONFIG. Exits 0 when the lease is lost. */
+/** A replica that writes all the time while it may: node leader-child.ts KUBECONFIG RENEW_DEADLINE_MS. Exits 0 when the lease is lost. */
 import {
   ApiError,
   Elector,
@@ -9,12 +9,13 @@ import {
 } from '../../../operator/kube/mod.ts'
 
 const WRITERS = 8
+const renewDeadlineMs = Number(process.argv[3])
 const connection = await openConnection({ kubeconfig: process.argv[2] }, system)
 const elector = new Elector({
   leases: leaseApi(new KubeClient({ connection, system }), 'x', 'l2cap'),
   identity: `child-${process.pid}`,
   system,
-  times: { leaseMs: 3_000, renewDeadlineMs: 1_500, retryMs: 300 },
+  times: { leaseMs: 2 * renewDeadlineMs, renewDeadlineMs, retryMs: 300 },
 })
 const client = new KubeClient({
   connection,
@@ -37,5 +38,7 @@ async function write(): Promise<void> {
 
 for (let writers = 0; writers < WRITERS; writers++) void write()
 const end = await elector.run(new AbortController().signal)
+// a timer may find out before any writer has tried
+while (refused === 0) await new Promise((resolve) => setImmediate(resolve))
 process.stdout.write(`${end} ${refused > 0 ? 'refused' : ''}\n`)
 process.exit(end === 'lost' ? 0 : 1)

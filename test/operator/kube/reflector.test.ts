@@ -15,6 +15,7 @@ import { fastSystem } from './virtual.ts'
 
 const PODS = '/api/v1/namespaces/x/pods'
 const SPEED = 20
+const SHORT_MS = 10
 const LISTS = 'l2cap_operator_list_total'
 const WATCHES = 'l2cap_operator_watch_total'
 
@@ -84,13 +85,17 @@ function inTurn(lists: readonly Reply[], watches: readonly Reply[]): (seen: Seen
       : lists[Math.min(list++, lists.length - 1)]) ?? 'hang'
 }
 
-/** A fast system that writes down every delay it was asked for. */
-function written(speed: number): { readonly waits: number[]; readonly system: System } {
+/** Of a list, and of the head of a watch: timers as well, but no waits. */
+const LIST_DEADLINE_MS = 60_000
+const HEAD_DEADLINE_MS = 30_000
+
+/** A system whose waits are over at once, all but `kept`, and written down. */
+function written(kept: readonly number[]): { readonly waits: number[]; readonly system: System } {
   const waits: number[] = []
-  const fast = fastSystem(speed)
+  const fast = fastSystem(1)
   const after = (ms: number, fn: () => void) => {
-    waits.push(ms)
-    return fast.timers.after(Math.max(ms, 10_000), fn)
+    if (ms !== LIST_DEADLINE_MS && ms !== HEAD_DEADLINE_MS) waits.push(ms)
+    return fast.timers.after(kept.includes(ms) ? ms : SHORT_MS, fn)
   }
   return { waits, system: { ...fast, random: () => 0.5, timers: { after } } }
 }
@@ -217,7 +222,7 @@ describe('reflector', () => {
   })
 
   it('waits between failures grow from 800 ms to 30 s, and the server may ask for more', async (context) => {
-    const { waits, system } = written(2_000)
+    const { waits, system } = written([LIST_DEADLINE_MS, HEAD_DEADLINE_MS])
     let lists = 0
     const { server } = await follow(
       context,
@@ -229,18 +234,14 @@ describe('reflector', () => {
       { system },
     )
     await waitFor('ten lists', () => server.lists().length >= 10)
-    // deadlines of the calls are timers, too
-    const between = waits.filter((ms) => ms !== 60_000)
-    assert.deepEqual(between.slice(0, 9), [1200, 2400, 4800, 9600, 19_200, 22_500, 22_500, 22_500, 45_000])
+    assert.deepEqual(waits.slice(0, 9), [1200, 2400, 4800, 9600, 19_200, 22_500, 22_500, 22_500, 45_000])
   })
 
   it('watches that are refused slowly still wait longer and longer', async (context) => {
-    const { waits, system } = written(300)
+    const { waits, system } = written([LIST_DEADLINE_MS])
     const { server } = await follow(context, inTurn([listed(10)], ['hang']), { system })
-    await waitFor('four watches', () => server.watches().length === 4)
-    // deadlines of lists and of the head of a watch are timers, too
-    const between = waits.filter((ms) => ms !== 60_000 && ms !== 30_000)
-    assert.deepEqual(between.slice(0, 3), [1200, 2400, 4800])
+    await waitFor('four watches', () => server.watches().length >= 4)
+    assert.deepEqual(waits.slice(0, 3), [1200, 2400, 4800])
   })
 
   it('a truncated line: reconnects from the last whole event, and loses nothing', async (context) => {
@@ -309,8 +310,8 @@ describe('reflector', () => {
     const { server, counts } = await follow(context, inTurn([listed(10)], [stream()]), {
       limits: { idleMs: 2_000 },
     })
-    await waitFor('three watches', () => server.watches().length === 3)
-    assert.equal(counts.of(WATCHES, 'idle'), 2)
+    await waitFor('three watches', () => server.watches().length >= 3)
+    assert.ok(counts.of(WATCHES, 'idle') >= 2)
     assert.equal(server.lists().length, 1)
   })
 
@@ -318,14 +319,17 @@ describe('reflector', () => {
     const { server, reflector } = await follow(context, inTurn([listed(10)], [stream()]))
     const response = await waitFor('the watch', () => server.watches()[0]?.response)
     await waitFor('five seconds of silence', () => reflector.stalenessSeconds() > 5)
-    response.write(bookmark(11))
-    await waitFor('contact', () => reflector.stalenessSeconds() < 4)
+    let version = 10
+    await waitFor('contact', () => {
+      response.write(bookmark(++version))
+      return reflector.stalenessSeconds() < 4
+    })
   })
 
   it('a watch that is accepted and ended at once, again and again, is no busy loop', async (context) => {
     const startedMs = performance.now()
     const { server } = await follow(context, inTurn([listed(10)], [{ stream: [], after: 'end' }]))
-    await waitFor('four watches', () => server.watches().length === 4)
+    await waitFor('four watches', () => server.watches().length >= 4)
     assert.ok((performance.now() - startedMs) * SPEED > 800 + 1_600 + 3_200)
   })
 

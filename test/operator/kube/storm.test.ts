@@ -20,7 +20,7 @@ const QUERY = { labelSelector: 'test=storm' }
 const NAMES = 12
 /** The storm goes on until so many faults have struck. */
 const FAULTS = 40
-const STORM_MS_MAX = 40_000
+const STORM_MS_MAX = 180_000
 /** Waits of the reflector are shorter by this, so that it is there to be struck. */
 const SPEED = 10
 

@@ -1,14 +1,17 @@
 /** A shipper and an evil store, put together. */
-import { Requests } from '../../../capture/ship/mod.ts'
+import { type Bucket, Requests } from '../../../capture/ship/mod.ts'
 import { environmentCredentials, S3Bucket, type S3Deadlines } from '../../../capture/ship/s3/mod.ts'
 import { temporary } from '../../ship/fixture.ts'
 import { Shipping } from '../shipping.ts'
+import type { Operation } from './faults.ts'
 import { sha256Hex } from './objects.ts'
 import { EvilStore } from './store.ts'
 
 const PREFIX = 'cap'
-/** Long enough for an honest answer on a busy machine, short enough for a hundred that never come. */
-const DEADLINES: Partial<S3Deadlines> = { connectMs: 300, silenceMs: 300, baseMs: 600 }
+/** An honest answer is waited for as long as a machine may stand still. */
+const PATIENT: Partial<S3Deadlines> = { connectMs: 300_000, silenceMs: 300_000, baseMs: 300_000 }
+/** For requests that the store falls silent on: there are a hundred. */
+const HASTY: Partial<S3Deadlines> = { ...PATIENT, silenceMs: 300 }
 
 export interface EvilScene {
   readonly store: EvilStore
@@ -21,17 +24,18 @@ export interface EvilScene {
 export interface EvilOptions {
   readonly windows: number
   readonly random?: () => number
-  readonly deadlines?: Partial<S3Deadlines>
 }
 
 /** It ends with the test. */
 export async function evilScene(
   context: { after(work: () => Promise<void>): void },
-  { windows, random, deadlines = DEADLINES }: EvilOptions,
+  { windows, random }: EvilOptions,
 ): Promise<EvilScene> {
   const store = await EvilStore.start()
   const requests = new Requests()
-  const bucket = evilBucket(store, deadlines, requests)
+  const patient = evilBucket(store, PATIENT, requests)
+  const hasty = evilBucket(store, HASTY, requests)
+  const bucket = whicheverFits(store, patient, hasty)
   const truth = async (key: string) => store.objects.get(`${PREFIX}/${key}`)
   const shipping = await Shipping.make(context, {
     dir: await temporary(context),
@@ -42,15 +46,28 @@ export async function evilScene(
     ...(random === undefined ? {} : { random }),
   })
   context.after(async () => {
-    bucket.close()
+    patient.close()
+    hasty.close()
     await store.stop()
   })
   return { store, shipping, truth, requests }
 }
 
+/** Hasty where the store will not answer, patient where it will: no honest request meets a deadline. */
+function whicheverFits(store: EvilStore, patient: S3Bucket, hasty: S3Bucket): Bucket {
+  const of = (operation: Operation, key: string) =>
+    store.hangs(operation, `${PREFIX}/${key}`) ? hasty : patient
+  return {
+    description: patient.description,
+    put: (key, body, hash) => of('put', key).put(key, body, hash),
+    get: (key, bytesMax) => of('get', key).get(key, bytesMax),
+    list: (prefix) => of('list', prefix).list(prefix),
+  }
+}
+
 export function evilBucket(
   store: EvilStore,
-  deadlines: Partial<S3Deadlines> = DEADLINES,
+  deadlines: Partial<S3Deadlines>,
   requests: Requests = new Requests(),
 ): S3Bucket {
   return new S3Bucket(

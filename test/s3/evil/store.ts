@@ -51,9 +51,7 @@ export class EvilStore {
   readonly #net: net.Server
 
   private constructor() {
-    this.#http = http.createServer({ keepAliveTimeout: 60_000 }, (request, reply) =>
-      this.#take(request, reply),
-    )
+    this.#http = http.createServer({ keepAliveTimeout: 0 }, (request, reply) => this.#take(request, reply))
     // a client that asks before it sends a large body gets its yes only if nothing is to happen before
     this.#http.on('checkContinue', (request, reply) =>
       this.#take(request, reply, () => reply.writeContinue()),
@@ -77,6 +75,14 @@ export class EvilStore {
     if (kind === 'get_old') this.objects.remember()
     // connections that were kept open would never be accepted (the HTTP server cannot end them: it does not listen)
     if (kind.endsWith('_accept')) for (const socket of this.#sockets) socket.destroy()
+  }
+
+  /** Whether what is asked next in this way is met with silence. */
+  hangs(operation: Operation, key: string): boolean {
+    const asked = { operation, key, bucket: this.bucket, query: new URLSearchParams(), head: false }
+    return this.#faults.some(
+      ({ left, kind, target }) => left > 0 && kind.startsWith('hang_') && fits(target, asked),
+    )
   }
 
   /** Ends all faults. Requests that hang go on hanging; their clients gave up, or will. */

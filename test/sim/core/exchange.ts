@@ -54,6 +54,8 @@ export class SimExchange {
   readonly #faults: Faults
   readonly #rest: Rest
   readonly #random: Random
+  /** By what addresses begin with. */
+  readonly #skews = new Map<string, number>()
   #lastConnectionId = 0
   #stopped = false
 
@@ -86,7 +88,7 @@ export class SimExchange {
       source: this.source,
       faults: this.#faults,
       limits: this.#limits,
-      now: () => this.#now(),
+      now: (address) => this.#now() + this.#skewOf(address),
       latencyMs: () => this.#drawn(options.restLatencyMs),
       down: () => this.#stage.down,
       listed: () => this.#stage.listed(),
@@ -149,6 +151,14 @@ export class SimExchange {
   /** Ends faults of this symbol before their time; `*` names those of all symbols. */
   lift(symbol: string): void {
     this.#faults.lift(symbol)
+  }
+
+  /**
+   * From now on REST tells hosts whose address begins so a clock that is this far ahead, as if theirs were behind: a
+   * machine with a wrong clock, where all share one. 0 puts it right.
+   */
+  skewFor(addresses: string, ms: number): void {
+    this.#skews.set(addresses, ms)
   }
 
   emitted(symbol: string): Emitted {
@@ -225,6 +235,11 @@ export class SimExchange {
   /** The exchange's clock. */
   #now(): number {
     return this.#options.time.nowMs() + this.#stage.skewMs
+  }
+
+  #skewOf(address: string): number {
+    for (const [start, ms] of this.#skews) if (address.startsWith(start)) return ms
+    return 0
   }
 
   #drawn(wanted: number | readonly [number, number] | undefined): number {

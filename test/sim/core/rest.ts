@@ -35,8 +35,8 @@ export interface RestWorld {
   readonly source: Source
   readonly faults: Faults
   readonly limits: Limits
-  /** The exchange's clock, milliseconds since the epoch. */
-  now(): number
+  /** The exchange's clock as this host is told it, milliseconds since the epoch. */
+  now(address: string): number
   /** Milliseconds until the head of an answer goes out. */
   latencyMs(): number
   /** Whether the exchange is under maintenance. */
@@ -63,7 +63,7 @@ export class Rest {
     }
     const finish = (said: Said) =>
       this.#world.faults.answer(endpoint, searchParams.get('symbol'), address, this.#answer(said, address))
-    const said = this.#say(endpoint, searchParams)
+    const said = this.#say(endpoint, searchParams, address)
     return said instanceof Promise ? said.then(finish) : finish(said)
   }
 
@@ -96,8 +96,8 @@ export class Rest {
     }
   }
 
-  #say(endpoint: Endpoint, query: URLSearchParams): Said | Promise<Said> {
-    const now = Math.floor(this.#world.now())
+  #say(endpoint: Endpoint, query: URLSearchParams, address: string): Said | Promise<Said> {
+    const now = Math.floor(this.#world.now(address))
     if (endpoint === 'time') return ok(JSON.stringify({ serverTime: now }))
     if (endpoint === 'info') return ok(exchangeInfo(this.#world.listed(), now))
     return endpoint === 'depth' ? this.#depth(query) : this.#trades(query)
