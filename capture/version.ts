@@ -1,7 +1,4 @@
-import { createRequire } from 'node:module'
-
-const manifest: unknown = createRequire(import.meta.url)('../package.json')
+import manifest from '../package.json' with { type: 'json' }
 
 /** Version of the program: a replay is compared with the trailer only by the version that wrote the segment. */
-export const VERSION: string =
-  typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : '0'
+export const VERSION: string = manifest.version

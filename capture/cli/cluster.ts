@@ -38,7 +38,7 @@ export interface CaptureReport {
 
 /** Reads captures, their pods, and asks each pod. Throws CallError where the cluster cannot be read. */
 export async function readCluster(where: Where): Promise<CaptureReport[]> {
-  const { CoreV1Api, CustomObjectsApi, KubeConfig } = await import('@kubernetes/client-node')
+  const { CoreV1Api, CustomObjectsApi, KubeConfig } = await import('./cluster-client.ts')
   const config = new KubeConfig()
   load(config, where)
   const namespace = where.namespace ?? config.getContextObject(config.getCurrentContext())?.namespace

@@ -101,8 +101,8 @@ export interface SymbolStatus {
 }
 
 /**
- * What happened between two looks at one process. Gaps are none of it: coverage tells each of them. A pause cannot
- * hide between two looks: it lasts a second at least, and looks come twice as often.
+ * What happened between two looks at one process. Gaps are none of it: coverage tells each of them, so also that of a
+ * pause which nobody saw: it lasts a second at least and looks come twice as often, but a machine may stand still.
  */
 export function eventsBetween(before: CaptureStatus | undefined, now: CaptureStatus): RunEvent[] {
   const { symbol, since, reason, why, ship } = now

@@ -62,7 +62,7 @@ export function accessReader(place: Place = {}, env: Environment = process.env):
   return async () => {
     const source = sourceOf(place, env)
     if (source.kind === 'pod') return serviceAccountAccess(env)
-    const { KubeConfig } = await import('@kubernetes/client-node')
+    const { KubeConfig } = await import('./kube-config.ts')
     const config = new KubeConfig()
     try {
       for (const [index, file] of source.files.entries()) {
@@ -79,7 +79,7 @@ export function accessReader(place: Place = {}, env: Environment = process.env):
   }
 }
 
-type Loaded = InstanceType<typeof import('@kubernetes/client-node').KubeConfig>
+type Loaded = InstanceType<typeof import('./kube-config.ts').KubeConfig>
 
 const TokenFiles = z.object({
   users: z

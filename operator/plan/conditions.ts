@@ -137,7 +137,7 @@ function haltedSaid({ reports, suspect }: Findings): Said {
 
 function suspendedSaid({ suspended, draining }: Findings): Said {
   if (!suspended) return no('NotSuspended', 'the spec does not suspend capturing')
-  if (draining === 0) return yes('Drained', 'everything is shipped, unshippedBytes: 0')
+  if (draining === 0) return yes('Drained', 'no pod holds anything any more')
   return yes('Draining', `${pods(draining)} still ship what they hold`)
 }
 

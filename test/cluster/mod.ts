@@ -6,5 +6,12 @@ export type { AuditEvent, AuditFilter } from './audit.ts'
 export { ApiClient, ApiFailure, type WatchEvent } from './client.ts'
 export type { Cluster, PolicyRule, ServiceAccountAccess, TestContext } from './cluster.ts'
 export { type ControlPlane, ownControlPlane, startControlPlane } from './control-plane.ts'
-export { clusterProblem, kubectlProblem, ownClusterProblem, programPath } from './programs.ts'
+export {
+  clusterProblem,
+  givenKubeconfig,
+  kubectlProblem,
+  ownClusterProblem,
+  type Program,
+  programPath,
+} from './programs.ts'
 export { openCluster } from './shared.ts'

@@ -1,4 +1,4 @@
-/** The programs of a control plane, as test/setup.js built them, and whether there are any. */
+/** The programs of a control plane and of nodes, as test/setup.js built them, and whether there are any. */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -10,11 +10,26 @@ const PROGRAMS = {
   'kube-apiserver': 'kubernetes',
   'kube-controller-manager': 'kubernetes',
   kubectl: 'kubectl',
+  helm: 'kubectl',
+  'kube-scheduler': 'kubernetes',
+  kubelet: 'kubernetes',
+  containerd: 'containerd',
+  'containerd-shim-runc-v2': 'containerd',
+  ctr: 'containerd',
+  bridge: 'cni',
+  loopback: 'cni',
+  'host-local': 'cni',
+  pause: 'pause',
+  promtool: 'promtool',
 } as const
 const PINS = {
   etcd: ['go.mod', 'go.sum'],
   kubernetes: ['go.mod', 'go.sum'],
   kubectl: ['package.json', 'package-lock.json'],
+  containerd: ['go.mod', 'go.sum'],
+  cni: ['go.mod', 'go.sum'],
+  pause: ['go.mod', 'main.go'],
+  promtool: ['go.mod', 'go.sum'],
 } as const
 
 export type Program = keyof typeof PROGRAMS

@@ -8,6 +8,8 @@ const MAIN = resolve(import.meta.dirname, '../../capture/main.ts')
 const ENDS_WITHIN_MS = 180_000
 
 export interface CaptureOptions {
+  /** The program; default: capture/main.ts. */
+  readonly main?: string
   readonly dir: string
   readonly symbol: string
   readonly endpoints: string
@@ -38,6 +40,7 @@ export class CaptureProcess {
   status: CaptureStatus | undefined
 
   constructor({
+    main = MAIN,
     dir,
     symbol,
     endpoints,
@@ -66,7 +69,7 @@ export class CaptureProcess {
       endpoints,
       ...pod,
     }
-    this.child = spawn(process.execPath, [MAIN], {
+    this.child = spawn(process.execPath, [main], {
       env: { ...process.env, ...env, L2CAP_CONFIG: JSON.stringify(config) },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
@@ -91,7 +94,7 @@ export class CaptureProcess {
   async until(
     what: string,
     test: (status: CaptureStatus) => boolean,
-    withinMs = 30_000,
+    withinMs = 180_000,
   ): Promise<CaptureStatus> {
     const deadline = performance.now() + withinMs
     for (;;) {
@@ -109,7 +112,7 @@ export class CaptureProcess {
     }
   }
 
-  /** Ends in order. Throws where it takes longer than a minute, or ends otherwise. */
+  /** Ends in order. Throws where it takes longer than three minutes, or ends otherwise. */
   async drain(): Promise<void> {
     this.child.kill('SIGTERM')
     const late = setTimeout(() => this.child.kill('SIGKILL'), ENDS_WITHIN_MS)

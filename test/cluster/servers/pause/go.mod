@@ -1,0 +1,3 @@
+module l2cap/test/cluster/servers/pause
+
+go 1.26.0
