@@ -53,7 +53,7 @@ export const CONDITION_REASONS: Readonly<Record<ConditionType, Readonly<Record<s
   Suspended: {
     NotSuspended: 'The spec does not suspend capturing.',
     Draining: 'Capturing is suspended; pods still ship what they hold.',
-    Drained: 'Capturing is suspended, and everything is shipped: unshippedBytes is 0.',
+    Drained: 'Capturing is suspended, and no pod holds anything any more: shipped, or told as BacklogLost.',
   },
   Reconciling: {
     UpToDate: 'The cluster is as the spec wants it.',

@@ -17,9 +17,12 @@ const LINE_WIDTH = 0
 /** Every generated file, by its path from the top of the project, with its text. */
 export function generatedFiles(): Readonly<Record<string, string>> {
   const head = '# Made from api/ by `node api/generate.ts`; a change here is lost.\n'
+  const definition =
+    head + stringify(captureDefinition(), { lineWidth: LINE_WIDTH, aliasDuplicateObjects: false })
   return {
-    [`crds/${API_GROUP}_${CAPTURES}.yaml`]:
-      head + stringify(captureDefinition(), { lineWidth: LINE_WIDTH, aliasDuplicateObjects: false }),
+    [`crds/${API_GROUP}_${CAPTURES}.yaml`]: definition,
+    // a chart can read no file outside of its own directory
+    [`charts/l2cap/files/${CAPTURES}.yaml`]: definition,
     'docs/RESOURCE.md': referencePage(),
   }
 }

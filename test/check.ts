@@ -34,6 +34,7 @@ const results = await Promise.all([
   part('types', 'tsc', ['-p', '.']),
   part('lint and format', 'biome', ['ci', '--error-on-warnings', '.']),
   part('generated files', 'node', ['api/generate.ts', '--check']),
+  part("the chart's generated files", 'node', ['charts/generate.ts', '--check']),
 ])
 const tested = await runTests(testFiles(FAST))
 process.exit(tested && results.every(Boolean) ? 0 : 1)

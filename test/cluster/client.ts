@@ -1,8 +1,12 @@
+import { setTimeout } from 'node:timers/promises'
 import { Agent, type Dispatcher } from 'undici'
 
 export const MERGE_PATCH = 'application/merge-patch+json'
 const APPLY_PATCH = 'application/apply-patch+yaml'
 const TIMEOUT_MS = 120_000
+/** In the answer 429 to whoever asks for objects of a kind that was just defined. */
+const INITIALIZING = 'storage is (re)initializing'
+const INITIALIZING_SECONDS_MAX = 60
 /** A line of a watch, or a list, of a test is never longer. */
 const LINE_CHARS_MAX = 64 * 1024 * 1024
 
@@ -105,8 +109,14 @@ export class ApiClient {
 
   /** Answers that are no JSON come as text. */
   async send<T>(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<T> {
-    const reply = await this.raw(method, path, body, contentType)
-    const text = await reply.body.text()
+    let reply = await this.raw(method, path, body, contentType)
+    let text = await reply.body.text()
+    // a new kind of object has no cache yet, and nothing was done
+    for (let waits = 0; text.includes(INITIALIZING) && waits < INITIALIZING_SECONDS_MAX; waits++) {
+      await setTimeout(1000)
+      reply = await this.raw(method, path, body, contentType)
+      text = await reply.body.text()
+    }
     if (reply.statusCode >= 400) throw failureOf(method, path, reply, text)
     return reply.headers['content-type']?.includes('json') ? JSON.parse(text) : (text as T)
   }
@@ -133,7 +143,7 @@ export class ApiClient {
     }
   }
 
-  /** The answer as it is, whatever its status; without a signal it must come within 30 s. */
+  /** The answer as it is, whatever its status; without a signal it must come within two minutes. */
   async raw(
     method: string,
     path: string,

@@ -19,7 +19,7 @@ export interface PolicyRule {
   readonly apiGroups: readonly string[]
   readonly resources: readonly string[]
   readonly verbs: readonly string[]
-  readonly resourceNames?: readonly string[]
+  readonly resourceNames?: readonly string[] | undefined
 }
 
 const RBAC = '/apis/rbac.authorization.k8s.io/v1'

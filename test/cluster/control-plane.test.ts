@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -57,9 +57,14 @@ describe('control plane', { skip }, () => {
     const namespace = await plane.namespace(t)
     const account = await plane.serviceAccount(namespace, 'short')
     t.after(() => account.api.close())
-    // not used before: a token that was is still taken for 10 s
     await plane.api.delete(`${NAMESPACES}/${namespace}/serviceaccounts/short`)
-    await assert.rejects(account.api.get(`${NAMESPACES}/${namespace}/pods`), { status: 401 })
+    // for a moment the server still knows the account, and a token that it took once it takes for 10 s
+    const statusOf = (error: unknown) => (error instanceof ApiFailure ? error.status : error)
+    await waitFor('the token to be refused', async () => {
+      const refused = await account.api.get(`${NAMESPACES}/${namespace}/pods`).catch(statusOf)
+      assert.equal(refused, 401)
+      return true
+    })
   })
 
   it('serves the resource definitions of a folder, and leaves those alone that are there', async (t) => {
@@ -137,13 +142,16 @@ describe('control plane', { skip }, () => {
 
   it('paused: takes connections and answers nothing; then it goes on', async () => {
     plane.pause()
+    // a stopped process in the kernel’s own words
+    await waitFor('the process to be stopped', async () => (await stateOf(plane.apiServerPid)) === 'T')
     let answered = false
     const asked = plane.api.get('/readyz').then((answer) => {
       answered = true
       return answer
     })
-    // a stopped process in the kernel’s own words
-    await waitFor('the process to be stopped', async () => (await stateOf(plane.apiServerPid)) === 'T')
+    const taken = connect(Number(new URL(plane.server).port), '127.0.0.1')
+    await once(taken, 'connect')
+    taken.destroy()
     assert.equal(answered, false)
     plane.resume()
     assert.equal(await asked, 'ok')
@@ -188,8 +196,9 @@ describe('control plane, left alone', { skip }, () => {
     }
     const plane = await startControlPlane({ controllers: false, definitions: false, choosePort })
     t.after(() => plane.stop())
-    assert.equal(chosen.length, 9)
-    assert.equal(plane.server, `https://127.0.0.1:${chosen[8]}`)
+    // three at a time; a random one may be taken as well
+    assert.ok(chosen.length >= 9 && chosen.length % 3 === 0, `${chosen.length} ports`)
+    assert.equal(plane.server, `https://127.0.0.1:${chosen.at(-1)}`)
     assert.equal(await plane.api.get('/readyz'), 'ok')
   })
 

@@ -27,7 +27,8 @@ import { programPath, programsProblem } from './programs.ts'
 const READY_WITHIN_MS = 180_000
 /** A random port may be taken. */
 const PORTS_TRIED_MAX = 5
-const NODE_GRACE_SECONDS = 8
+/** A test, its nodes or the API server may stall for some seconds, and nothing is lost. */
+const NODE_GRACE_SECONDS = 20
 
 export interface ControlPlaneOptions {
   /**

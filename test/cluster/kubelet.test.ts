@@ -158,12 +158,12 @@ const container = (pod: V1Pod) => pod.status?.containerStatuses?.[0]
 
 describe('the stand-in kubelet, on a real API server', { ...options, concurrency: 2 }, () => {
   it('a pod runs a capture; killed, it starts again in place with its spool, the second time after a wait', async (context) => {
-    const scene = await openScene(context, { backOffMs: 500 })
+    const scene = await openScene(context, { backOffMs: 5_000 })
     const name = await scene.create('one')
     const live = await scene.until('a live book', name, isReady)
     assert.match(live.status?.podIP ?? '', /^127\./)
     assert.equal(live.status?.phase, 'Running')
-    const before = await readdir(scene.kubelet.volume(name, 'spool'), { recursive: true })
+    const before = await spoolOf(scene, name)
     scene.kubelet.kill(name)
     const again = await scene.until(
       'a second instance',
@@ -171,7 +171,7 @@ describe('the stand-in kubelet, on a real API server', { ...options, concurrency
       (pod) => container(pod)?.restartCount === 1 && isReady(pod),
     )
     assert.equal(container(again)?.lastState?.terminated?.exitCode, 137)
-    const after = await readdir(scene.kubelet.volume(name, 'spool'), { recursive: true })
+    const after = await spoolOf(scene, name)
     assert.ok(before.filter((file) => file.endsWith('report.json')).every((file) => after.includes(file)))
     assert.ok(before.some((file) => file.endsWith('.journal')))
     scene.kubelet.kill(name)
@@ -180,7 +180,7 @@ describe('the stand-in kubelet, on a real API server', { ...options, concurrency
   })
 
   it("one that hangs has the grace of its probe to end, and without that the pod's", async (context) => {
-    const scene = await openScene(context, { probeMs: 100 })
+    const scene = await openScene(context, { probeMs: 100, probeTimeoutMs: 1_000 })
     const graceSeconds = 3600
     const [short, long] = await Promise.all([
       scene.create('short', { graceSeconds, hungGraceSeconds: 1 }),
@@ -264,6 +264,13 @@ describe('the stand-in kubelet, on a real API server', { ...options, concurrency
 })
 
 const MERGE = 'application/merge-patch+json'
+
+/** What lies in the pod's spool. A folder may go while it is listed: then it is looked at again. */
+async function spoolOf({ kubelet }: Scene, name: string): Promise<string[]> {
+  return await waitFor('a look at the spool', () =>
+    readdir(kubelet.volume(name, 'spool'), { recursive: true }),
+  )
+}
 
 describe('the stand-in scheduler', () => {
   const node = (name: string, spec: V1Node['spec'] = {}): V1Node => ({

@@ -47,7 +47,8 @@ describe('fault proxy, watches and views', { skip }, () => {
     })
 
     it('duplicate and swap: what was sent once comes twice, and what came first comes last', async (t) => {
-      const { proxy, api, secrets, make } = await openScene(t)
+      // what follows it comes for certain, however late
+      const { proxy, api, secrets, make } = await openScene(t, { swapWaitsMs: 120_000 })
       const named = (name: string) => ({ pick: isNamed(name) })
       proxy.tamper({ ...named('a'), do: 'duplicate' })
       proxy.tamper({ ...named('b'), do: 'swap' })
@@ -118,6 +119,7 @@ describe('fault proxy, watches and views', { skip }, () => {
     it('end and cut: open watches end in order, or break', async (t) => {
       const { proxy, api, secrets } = await openScene(t)
       for (const fault of ['end', 'cut'] as const) {
+        await waitFor('the watch before to be gone', () => proxy.watches.length === 0)
         const watch = follow(t, api, secrets)
         await watch.opened(proxy)
         const rule = proxy.strike({ do: fault })

@@ -24,8 +24,8 @@ export interface Container {
   readonly ended: Promise<Ended>
   /** Ends of its own accord, or is made to: `SIGTERM`, `SIGKILL`, `SIGSTOP` … */
   signal(signal: NodeJS.Signals): void
-  /** One answer of its port: whether it was a success. */
-  probe(path: string): Promise<boolean>
+  /** One answer of its port: whether it was a success, and came in time. */
+  probe(path: string, timeoutMs: number): Promise<boolean>
 }
 
 /** Makes instances of a pod's container. */
@@ -35,11 +35,9 @@ export interface Runtime {
   output(uid: string): string
 }
 
-const PROBE_TIMEOUT_MS = 1000
-
-async function answers(address: string): Promise<boolean> {
+async function answers(address: string, timeoutMs: number): Promise<boolean> {
   try {
-    const response = await fetch(address, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) })
+    const response = await fetch(address, { signal: AbortSignal.timeout(timeoutMs) })
     await response.body?.cancel()
     return response.ok
   } catch {
@@ -96,7 +94,7 @@ export class ProcessRuntime implements Runtime {
       startedAt,
       ended,
       signal: (signal) => void child.kill(signal),
-      probe: (path) => answers(`http://${ip}:${port}${path}`),
+      probe: (path, timeoutMs) => answers(`http://${ip}:${port}${path}`, timeoutMs),
     }
   }
 }

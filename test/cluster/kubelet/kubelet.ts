@@ -94,6 +94,18 @@ export class StandInKubelet {
     this.#worker(name).signal(signal)
   }
 
+  /**
+   * After an end with this exit code the pod's container stays down until `release`, as in a long back-off: what is
+   * told of its end can be seen, however late somebody looks.
+   */
+  hold(name: string, exitCode: number): void {
+    this.#worker(name).hold(exitCode)
+  }
+
+  release(name: string): void {
+    this.#worker(name).release()
+  }
+
   /** The node ends the pod for want of room. */
   evict(name: string, message = 'The node was low on resource: ephemeral-storage.'): void {
     this.#worker(name).evict(message)

@@ -6,6 +6,8 @@ import { type ContainerView, type PodView, statusOfPod } from './pod-status.ts'
 import type { KubeletTimes } from './times.ts'
 
 const API_RETRY_MS = 300
+/** Between two looks at a container that is held back. */
+const HELD_LOOK_MS = 1000
 /** So much of a log stands in for last words. */
 const LOG_TAIL_LENGTH = 2048
 /** What a node that is out of room gives a container to end in. */
@@ -41,6 +43,8 @@ export class PodWorker {
   }
   #over: { phase: 'Succeeded' | 'Failed'; reason?: string; message?: string } | undefined
   #posted = ''
+  #postedReady = false
+  #heldAfter: number | undefined
   #projected: string
   #evicted: string | undefined
   #killAtMs = Number.POSITIVE_INFINITY
@@ -69,7 +73,21 @@ export class PodWorker {
   }
 
   update(pod: V1Pod): void {
+    // an event of the watch may be older than the answer to our last write
+    if (versionOf(pod) < versionOf(this.#pod)) return
     this.#pod = pod
+    // a controller took a node that was silent for lost: it alone makes its pods ready again
+    if (isReady(pod) !== this.#postedReady) this.#posted = ''
+    this.#wake()
+  }
+
+  /** After an end with this exit code the container is not started again, until `release`. */
+  hold(exitCode: number): void {
+    this.#heldAfter = exitCode
+  }
+
+  release(): void {
+    this.#heldAfter = undefined
     this.#wake()
   }
 
@@ -126,6 +144,7 @@ export class PodWorker {
       const times = this.#options.times()
       const ranMs = Date.parse(ended.finishedAt) - Date.parse(ended.startedAt)
       if (ranMs >= times.backOffForgottenMs) delayMs = 0
+      await this.#whileHeld(ended.exitCode)
       if (delayMs > 0) await this.#backOff(delayMs)
       delayMs = Math.min(delayMs === 0 ? times.backOffMs : delayMs * 2, times.backOffMsMax)
       this.#view = { ...this.#view, restarts: this.#view.restarts + 1 }
@@ -214,11 +233,12 @@ export class PodWorker {
 
   /** A probe that fails ends the container within the probe's own grace, or within the pod's where it has none. */
   async #probe(container: Container, { livenessProbe }: V1Container, failures: number): Promise<number> {
-    const ready = await container.probe('/readyz')
+    const { probeTimeoutMs } = this.#options.times()
+    const ready = await container.probe('/readyz', probeTimeoutMs)
     this.#view = { ...this.#view, ready }
     if (ready) return 0
     // a process that is up answers /livez also while its book is not
-    const alive = await container.probe('/livez')
+    const alive = await container.probe('/livez', probeTimeoutMs)
     const uptimeMs = Date.now() - Date.parse(container.startedAt)
     const failed = alive || uptimeMs < this.#options.times().probeMs * 40 ? 0 : failures + 1
     const { spec } = this.#pod
@@ -226,6 +246,13 @@ export class PodWorker {
       livenessProbe?.terminationGracePeriodSeconds ?? spec?.terminationGracePeriodSeconds ?? POD_GRACE_SECONDS
     if (failed >= this.#options.times().livenessFailures) this.#end(container, graceSeconds)
     return failed
+  }
+
+  async #whileHeld(exitCode: number): Promise<void> {
+    while (!this.#ending && this.#heldAfter === exitCode) {
+      await this.#project()
+      await this.#pause(HELD_LOOK_MS)
+    }
   }
 
   async #backOff(delayMs: number): Promise<void> {
@@ -299,6 +326,7 @@ export class PodWorker {
       const body = { metadata: { uid: this.uid }, status }
       this.#pod = await this.#options.api.send('PATCH', `${this.#path}/status`, body, STRATEGIC_MERGE)
       this.#posted = text
+      this.#postedReady = isReady(this.#pod)
     } catch (error) {
       const code = statusOf(error)
       // gone, or another pod of this name: there is nothing to tell any more
@@ -324,4 +352,13 @@ export class PodWorker {
     clearTimeout(timer)
     this.#changed = Promise.withResolvers<void>()
   }
+}
+
+function isReady({ status }: V1Pod): boolean {
+  return status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true
+}
+
+/** Versions of one object rise. */
+function versionOf({ metadata }: V1Pod): bigint {
+  return BigInt(metadata?.resourceVersion ?? 0)
 }

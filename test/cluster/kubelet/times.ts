@@ -4,6 +4,8 @@ export interface KubeletTimes {
   readonly startMs: number
   /** Between two readiness probes, and between two liveness probes. */
   readonly probeMs: number
+  /** Who has not answered a probe by then has failed it. */
+  readonly probeTimeoutMs: number
   /** So many failed liveness probes in a row kill the container. */
   readonly livenessFailures: number
   /** The second start in place waits so long, and each further one twice as long; the first none. */
@@ -23,6 +25,8 @@ export interface KubeletTimes {
 export const TIMES: KubeletTimes = {
   startMs: 50,
   probeMs: 250,
+  // a second, as usual, is no sign of a process that hangs on a machine that stalls for longer
+  probeTimeoutMs: 30_000,
   livenessFailures: 3,
   backOffMs: 1000,
   backOffMsMax: 10_000,

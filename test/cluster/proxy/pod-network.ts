@@ -3,7 +3,7 @@ import { type ApiClient, ApiFailure } from '../client.ts'
 import { sendJson, sendStatus } from './reply.ts'
 import type { SeenRequest } from './request.ts'
 
-const TIMEOUT_MS = 10_000
+const TIMEOUT_MS = 120_000
 
 interface Pod {
   readonly status?: { readonly podIP?: string }

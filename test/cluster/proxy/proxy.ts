@@ -40,6 +40,8 @@ export interface ProxyOptions {
   readonly plain?: boolean
   /** Of probabilities. Default: a random one, which is printed when the first of them is used. */
   readonly seed?: number
+  /** An event that waits for the next one, to come after it, goes after this time even if there is none. */
+  readonly swapWaitsMs?: number
   /** Which writes are numbered; default: those that change what a reconcile looks at. */
   readonly numbered?: (request: SeenRequest) => boolean
 }
@@ -78,6 +80,7 @@ export class FaultProxy {
   readonly #upstream: Upstream
   readonly #numbered: (request: SeenRequest) => boolean
   readonly #random: Random
+  readonly #swapWaitsMs: number
   readonly #ca: string | undefined
   #requestRules: RequestRule[] = []
   #watchRules: WatchRule[] = []
@@ -90,7 +93,7 @@ export class FaultProxy {
   /** Nobody knows the seed but us. */
   #seedIsNews: boolean
 
-  constructor({ target, plain = false, seed, numbered = isNumbered }: ProxyOptions) {
+  constructor({ target, plain = false, seed, numbered = isNumbered, swapWaitsMs = 500 }: ProxyOptions) {
     const { tls } = target
     const listener = (request: IncomingMessage, reply: ServerResponse) => void this.#take(request, reply)
     this.#target = target
@@ -102,6 +105,7 @@ export class FaultProxy {
     this.#server.requestTimeout = 0
     this.#upstream = new Upstream(target.server, target.ca)
     this.#numbered = numbered
+    this.#swapWaitsMs = swapWaitsMs
     this.seed = seed ?? randomInt(2 ** 31)
     this.#seedIsNews = seed === undefined
     this.#random = new Random(this.seed, 'fault proxy')
@@ -308,7 +312,7 @@ export class FaultProxy {
     if (statusCode !== 200) return sendText(reply, statusCode, await text(answer), headers)
     reply.writeHead(statusCode, headers)
     reply.flushHeaders()
-    const stream = new WatchStream(request, reply, () => this.#watchRules, this)
+    const stream = new WatchStream(request, reply, () => this.#watchRules, this, this.#swapWaitsMs)
     this.#watches.add(stream)
     try {
       for (const { rule, fault } of this.#strikes)

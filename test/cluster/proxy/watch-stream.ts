@@ -5,9 +5,6 @@ import { cut, type StatusAnswer, statusObject } from './reply.ts'
 import type { SeenRequest } from './request.ts'
 import { type Match, matches, Rule } from './rule.ts'
 
-/** An event that waits for the next one, to come after it, goes after this time even if there is none. */
-const SWAP_WAITS_MS = 500
-
 export interface ProxiedEvent {
   readonly type: string
   readonly object: {
@@ -69,6 +66,7 @@ export class WatchStream {
   readonly #reply: ServerResponse
   readonly #rules: () => readonly WatchRule[]
   readonly #holding: Holding
+  readonly #swapWaitsMs: number
   #held: string | undefined
   #timer: NodeJS.Timeout | undefined
   #over = false
@@ -78,11 +76,13 @@ export class WatchStream {
     reply: ServerResponse,
     rules: () => readonly WatchRule[],
     holding: Holding,
+    swapWaitsMs: number,
   ) {
     this.request = request
     this.#reply = reply
     this.#rules = rules
     this.#holding = holding
+    this.#swapWaitsMs = swapWaitsMs
   }
 
   /** Whether a rule is for this watch. */
@@ -153,7 +153,7 @@ export class WatchStream {
 
   #hold(text: string): void {
     this.#held = text
-    this.#timer = setTimeout(() => this.#release(), SWAP_WAITS_MS)
+    this.#timer = setTimeout(() => this.#release(), this.#swapWaitsMs)
   }
 
   #send(text: string): void {
