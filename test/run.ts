@@ -5,8 +5,8 @@
 import { readdirSync } from 'node:fs'
 import { longTestFiles, runTests, testFiles } from './support/suite.ts'
 
-/** Folders without tests of their own. */
-const NO_TESTS = ['support', 'bench', 'readers', 'demo', 'mutations']
+/** Folders without tests of their own; those on a cluster are run by `npm run test:cluster`. */
+const NO_TESTS = ['support', 'bench', 'readers', 'demo', 'mutations', 'kubernetes']
 
 const long = process.argv.includes('--long')
 const named = process.argv.slice(2).filter((argument) => argument !== '--long')

@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { filesOf, pageAt, ROOT } from './pages.ts'
 
-const PART_MS_MAX = 60_000
+const PART_MS_MAX = 600_000
 
 interface Ended {
   readonly code: number | null

@@ -22,7 +22,7 @@ describe('an exchange that fails for everybody', options, () => {
     const scene = await Scene.open(context, {
       symbols: SYMBOLS,
       market: { rate: 100 },
-      settings: { times: { breakerWindowSeconds: 20 }, limits: { haltsInARow: HALTS } },
+      settings: { times: { breakerWindowSeconds: 60 }, limits: { haltsInARow: HALTS } },
     })
     const told = await Told.open(context, scene)
     const history = await PodHistory.open(context, scene.cluster.api, scene.namespace)
@@ -30,6 +30,7 @@ describe('an exchange that fails for everybody', options, () => {
     await scene.until('majors', 'Ready', 'True', 'AllSymbolsLive', WITHIN_MS)
     const pods = new Map<string, string>()
     for (const symbol of SYMBOLS) pods.set(symbol, await flowing(scene, symbol))
+    await history.upToDate()
     const nodes = new Set([...pods.values()].map((pod) => history.last(pod).node))
     assert.equal(nodes.size, 2, 'no one machine can be to blame')
 
@@ -40,13 +41,16 @@ describe('an exchange that fails for everybody', options, () => {
       (status) => conditionText(status, 'Halted') === 'Halted=True ExchangeSuspect',
     )
     await told.event('ExchangeSuspect', 'ProtocolChanged')
-    assert.equal(await told.figure('l2cap_operator_exchange_suspect', SUSPECT), 1)
+    await waitFor(
+      'the figure to rise',
+      async () => (await told.figure('l2cap_operator_exchange_suspect', SUSPECT)) === 1,
+    )
     await told.first('majors', `that each pod halted ${HALTS} times`, ({ attention = [] }) =>
       SYMBOLS.every((symbol) =>
         attention.some((one) => one.symbol === symbol && one.state === 'Halted' && one.restarts >= HALTS),
       ),
     )
-    assertNoneReplaced(history, pods)
+    await assertNoneReplaced(history, pods)
 
     scene.sim.lift('*')
     await scene.until('majors', 'Ready', 'True', 'AllSymbolsLive', WITHIN_MS)
@@ -56,7 +60,7 @@ describe('an exchange that fails for everybody', options, () => {
       async () => (await told.figure('l2cap_operator_exchange_suspect', SUSPECT)) === 0,
     )
     for (const symbol of SYMBOLS) await flowing(scene, symbol)
-    assertNoneReplaced(history, pods)
+    await assertNoneReplaced(history, pods)
     assert.equal(await told.figure('l2cap_operator_pods_created_total', { cause: 'new' }), SYMBOLS.length)
     for (const symbol of SYMBOLS) {
       const { report } = lastEnd(await scene.pod(symbol))
@@ -70,7 +74,8 @@ describe('an exchange that fails for everybody', options, () => {
 })
 
 /** Each symbol has had this one pod, which nobody has asked to go. */
-function assertNoneReplaced(history: PodHistory, pods: ReadonlyMap<string, string>): void {
+async function assertNoneReplaced(history: PodHistory, pods: ReadonlyMap<string, string>): Promise<void> {
+  await history.upToDate()
   for (const [symbol, pod] of pods) {
     assert.deepEqual(history.pods(symbol), [pod])
     const { deleting, drain } = history.last(pod)

@@ -6,6 +6,7 @@ import { waitFor } from '../support/wait.ts'
 import { PodHistory } from './history.ts'
 import { handedOver, publishes } from './published.ts'
 import { CALM, nameOf, Scene } from './scene.ts'
+import { succeeded } from './succeeded.ts'
 
 const problem = ownClusterProblem() || s3Problem()
 /** They wait more than they work. */
@@ -20,11 +21,11 @@ describe('changes of what is wanted', options, () => {
     await scene.until('majors', 'Ready', 'True', 'AllSymbolsLive')
 
     await scene.patch('majors', { guards: { ...CALM, auditSeconds: 300 } })
-    await succeeded(scene, history, 1)
+    await succeeded(scene, history, SYMBOLS, 1)
     await scene.until('majors', 'Reconciling', 'False', 'UpToDate')
 
     await scene.upgrade({ image: 'l2cap:next', settings: { pods: { annotations: { team: 'data' } } } })
-    await succeeded(scene, history, 2)
+    await succeeded(scene, history, SYMBOLS, 2)
     await scene.until('majors', 'Ready', 'True', 'AllSymbolsLive')
     assert.equal((await scene.pod('BTCUSDT')).spec?.containers[0]?.image, 'l2cap:next')
 
@@ -77,17 +78,19 @@ describe('changes of what is wanted', options, () => {
     await scene.upgrade({ settings: { times, endpoints: 'http://127.0.0.1:9' } })
     await scene.until('majors', 'Stalled', 'True', 'RolloutTimedOut')
     assert.equal(nameOf(await scene.live('BTCUSDT')), old)
+    await history.upToDate()
     const [, failed = ''] = history.pods('BTCUSDT')
     assert.equal(history.last(failed).drain, 'discard')
-    const events = await scene.events()
-    assert.ok(
-      events.some((event) => event.startsWith('RolloutTimedOut: ')),
-      events.join('\n'),
+    await waitFor(
+      'the event that tells it',
+      async () => (await scene.events()).some((event) => event.startsWith('RolloutTimedOut: ')),
+      { show: () => scene.events() },
     )
 
     await scene.upgrade({ settings: { times } })
     await scene.until('majors', 'Stalled', 'False')
     await publishes(scene, 'BTCUSDT', old)
+    await history.upToDate()
     assert.deepEqual(history.pods('BTCUSDT'), [old, failed], 'nothing else was tried')
     assert.equal(history.last(old).restarts, 0)
     await scene.delete('majors')
@@ -109,6 +112,7 @@ describe('changes of what is wanted', options, () => {
     await scene.patch('two', { symbols: ['ETHUSDT', 'NO1USDT'] })
     await takes(scene, pod, 4)
 
+    await history.upToDate()
     assert.deepEqual(history.pods('BTCUSDT'), [pod])
     assert.equal(history.last(pod).restarts, 0)
     await scene.delete('one')
@@ -124,17 +128,6 @@ async function takes(scene: Scene, pod: string, share: number): Promise<void> {
     async () => (await scene.metric(pod, 'l2cap_address_share')) === share,
     { deadlineMs: 180_000, everyMs: 200 },
   )
-}
-
-/** Each symbol has its next pod, and it alone. */
-async function succeeded(scene: Scene, history: PodHistory, before: number): Promise<void> {
-  for (const symbol of SYMBOLS) {
-    const old = history.pods(symbol)[before - 1] ?? ''
-    const successor = nameOf(await scene.live(symbol, { not: history.pods(symbol).slice(0, before) }))
-    assert.equal(history.pods(symbol).indexOf(successor), before, 'one successor each')
-    assert.ok(history.liveWhenDeleted(old).includes(successor), 'the successor was live first')
-    assert.ok(history.last(successor).predecessor.startsWith(`${old}/`))
-  }
 }
 
 type Conditioned = Awaited<ReturnType<Scene['until']>>

@@ -9,7 +9,7 @@ import { ownClusterProblem } from '../cluster/mod.ts'
 import { buildWallClock, wallClock } from '../faults/wall-clock.ts'
 import { s3Problem } from '../s3/server.ts'
 import { waitFor } from '../support/wait.ts'
-import { applyFor, assertTold, flowing, halting, leave } from './halting.ts'
+import { applyFor, assertReplaced, assertTold, flowing, halting, leave } from './halting.ts'
 import { PodHistory } from './history.ts'
 import { manifestsBy, manifestsOf, overlapping } from './published.ts'
 import { nameOf, Scene } from './scene.ts'
@@ -55,6 +55,7 @@ describe('a symbol that halts again and again', options, () => {
       }
       await assertTold(told, CROSSED, old)
       const successor = nameOf(await scene.live(CROSSED.symbol, { not: [old], deadlineMs: WITHIN_MS }))
+      await history.upToDate()
       assert.deepEqual(history.pods(CROSSED.symbol), [old, successor], 'one successor')
       const asked =
         history.last(old).drain === '' ? history.liveWhenDeleted(old) : history.liveWhenDrained(old)
@@ -76,6 +77,7 @@ describe('a symbol that halts again and again', options, () => {
         async () => (await scene.pods(SKEWED.symbol)).find((pod) => machine.spares(pod)),
         { deadlineMs: WITHIN_MS, everyMs: 200, show: () => scene.events() },
       )
+      await history.upToDate()
       const [old = ''] = history.pods(SKEWED.symbol)
       await assertTold(told, SKEWED, old)
       await assertReplaced(
@@ -87,6 +89,7 @@ describe('a symbol that halts again and again', options, () => {
       )
       const live = await scene.live(SKEWED.symbol, { not: [old], deadlineMs: WITHIN_MS })
       assert.equal(nameOf(live), nameOf(moved))
+      await history.upToDate()
       assert.deepEqual(history.pods(SKEWED.symbol), [old, nameOf(live)])
       await flowing(scene, SKEWED.symbol)
     })
@@ -104,26 +107,6 @@ describe('a symbol that halts again and again', options, () => {
     assert.deepEqual({ ...scene.sim.violations }, { attempts: 0, messages: 0, weight: 0, early: 0 })
   })
 })
-
-/** The cause stands in the log, in the metric and in the event of the successor's creation. */
-async function assertReplaced(
-  scene: Scene,
-  told: Told,
-  cause: string,
-  successor: string,
-  why: string,
-): Promise<void> {
-  const created = scene.operator.lines.filter(
-    (line) => line['action'] === 'create' && line['cause'] === cause,
-  )
-  assert.deepEqual(
-    created.map((line) => line['pod']),
-    [successor],
-  )
-  assert.match(String(created[0]?.['msg']), new RegExp(why))
-  assert.match(await told.event('PodCreated', successor), new RegExp(why))
-  assert.equal(await told.figure('l2cap_operator_pods_created_total', { cause }), 1)
-}
 
 /** The node that the first pod of the symbol comes to has a wrong clock; the symbol's pods alone feel it. */
 class SkewedNode {

@@ -12,7 +12,7 @@ import { failCalls, straceProblem } from '../faults/machine.ts'
 import { buildWallClock, wallClock } from '../faults/wall-clock.ts'
 import { s3Problem } from '../s3/server.ts'
 import { waitFor } from '../support/wait.ts'
-import { applyFor, assertRestarted, assertTold, flowing, halting, lastEnd, leave } from './halting.ts'
+import { applyFor, assertRestarted, assertTold, flowing, halting, hold, lastEnd, leave } from './halting.ts'
 import { manifestsBy, publishes } from './published.ts'
 import { nameOf, Scene } from './scene.ts'
 import { Told } from './told.ts'
@@ -30,7 +30,10 @@ const WITHIN_MS = 180_000
 const CLOCK = halting('BTCUSDT', 'ClockSkew')
 /** One window: a segment that fails is the one that is looked at. */
 const DISK = halting('ETHUSDT', 'DiskFailed', { rotationSeconds: 3600 })
-const REPLAY = halting('SOLUSDT', 'ReplayMismatch')
+/** What is looked at, and made to fail, takes less. */
+const HOUR_LEFT_MS_MIN = 60_000
+/** The store is to die before the window that follows a commit is closed. */
+const REPLAY = halting('SOLUSDT', 'ReplayMismatch', { rotationSeconds: 30 })
 
 /** Why coverage ended: a journal that takes no more cannot say of what. What was quarantined has none. */
 const WHY: Readonly<Record<string, string>> = { ClockSkew: 'clock_step', DiskFailed: 'crash' }
@@ -52,21 +55,26 @@ describe('a fault of the machine below one pod', options, () => {
     const skewed = context.test("a machine's clock that is set back: ClockSkew", withClock, async () => {
       await applyFor(scene, CLOCK)
       const pod = await flowing(scene, CLOCK.symbol)
+      hold(scene, CLOCK, pod)
       clock.set(-3000)
       await scene.says(pod, 'halt ClockSkew')
       clock.set(0)
       await assertTold(told, CLOCK, pod)
+      scene.kubelet.release(pod)
       await assertRestarted(scene, told, CLOCK, pod)
     })
 
     const failed = context.test('a sync of the journal that fails: DiskFailed', traced, async () => {
       await applyFor(scene, DISK)
       const pod = await flowing(scene, DISK.symbol)
+      await farFromRotation()
+      hold(scene, DISK, pod)
       const journal = join(scene.kubelet.volume(pod, 'spool'), 'journal')
       const [segment = ''] = await readdir(journal)
       await failCalls(scene.kubelet.pid(pod), 'fdatasync', join(journal, segment))
       await scene.says(pod, 'halt DiskFailed')
       await assertTold(told, DISK, pod)
+      scene.kubelet.release(pod)
       await assertRestarted(scene, told, DISK, pod)
     })
 
@@ -90,10 +98,12 @@ describe('a fault of the machine below one pod', options, () => {
       scene.kubelet.kill(pod, 'SIGSTOP')
       await alterStateHash(join(spool, 'journal', `${window}.journal`))
       await rm(join(spool, 'sealed', window), { recursive: true })
+      hold(scene, REPLAY, pod)
       scene.kubelet.kill(pod)
       await scene.says(pod, 'halt ReplayMismatch')
       await scene.s3.start()
       await assertTold(told, REPLAY, pod)
+      scene.kubelet.release(pod)
       // the second restart: it was killed before
       const again = await scene.live(REPLAY.symbol, { deadlineMs: WITHIN_MS })
       assert.equal(nameOf(again), pod)
@@ -117,3 +127,10 @@ describe('a fault of the machine below one pod', options, () => {
     }
   })
 })
+
+/** Windows of an hour end with the hour. */
+async function farFromRotation(): Promise<void> {
+  const hourMs = 3_600_000
+  const leftMs = () => hourMs - (Date.now() % hourMs)
+  await waitFor('an hour that does not end soon', () => leftMs() > HOUR_LEFT_MS_MIN)
+}

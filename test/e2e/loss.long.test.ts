@@ -13,7 +13,7 @@ const problem = ownClusterProblem() || s3Problem()
 const options = problem === '' ? { concurrency: 2 } : { skip: problem }
 const SYMBOLS = ['BTCUSDT', 'ETHUSDT']
 /** A successor of a pod that tells nothing any more waits so long. */
-const LOST = { handoverSeconds: 6 }
+const LOST = { handoverSeconds: 6, lostNodeSeconds: 1 }
 
 describe('pods and nodes that go by force', options, () => {
   it('a node that dies: its pod is replaced on another one, which publishes when it has waited long enough; marked, and verify is clean', async (context) => {
@@ -71,7 +71,7 @@ describe('pods and nodes that go by force', options, () => {
   })
 
   it('kubectl drain: the pod is succeeded at once on another node and hands over, each event once. A node that is out of room: succeeded too; what was unshipped is lost, coverage shows it, an event tells it', async (context) => {
-    const times = { handoverSeconds: 10, drainDeadlineSeconds: 5 }
+    const times = { handoverSeconds: 30, drainDeadlineSeconds: 5 }
     const scene = await Scene.open(context, { settings: { times } })
     const history = await PodHistory.open(context, scene.cluster.api, scene.namespace)
     await scene.apply('majors', { symbols: SYMBOLS, guards: CALM })
@@ -81,6 +81,7 @@ describe('pods and nodes that go by force', options, () => {
     await scene.drain(drained)
     const successor = await scene.live('BTCUSDT', { not: [nameOf(drained)] })
     assert.notEqual(successor.spec?.nodeName, drained.spec?.nodeName)
+    await history.upToDate()
     assert.ok(
       history.startedBefore(nameOf(successor), nameOf(drained)),
       'it did not wait for the old pod to go',
@@ -150,6 +151,7 @@ describe('pods that fall, and those that follow them', options, () => {
     assert.equal(nameOf(await scene.live('BTCUSDT')), old, 'once is restarted in place')
     scene.sim.inject('crossed:BTCUSDT@0')
     const successor = nameOf(await scene.live('BTCUSDT', { not: [old] }))
+    await history.upToDate()
     assert.deepEqual(history.pods('BTCUSDT'), [old, successor])
     assert.equal(history.last(old).drain, 'true')
     assert.ok(history.liveWhenDrained(old).includes(successor), 'asked to drain after its successor was live')
@@ -180,6 +182,7 @@ describe('pods that fall, and those that follow them', options, () => {
       },
       { deadlineMs: 180_000, everyMs: 200 },
     )
+    await history.upToDate()
     assert.equal(history.last(old).gone, false)
 
     await scene.s3.start()

@@ -3,6 +3,13 @@ import { resolve } from 'node:path'
 import { DIES_WITH_US } from '../support/children.ts'
 import { waitFor } from '../support/wait.ts'
 
+/** So long the machine may stall, and a leader goes on; one that is killed is waited for as long. */
+const LEASE_SECONDS = 60
+/** Longer than the operator itself takes at most: four times 10 s. */
+const STOPS_WITHIN_MS = 120_000
+/** Also where a leader was killed, and its lease has to run out. */
+const LEADS_WITHIN_MS = LEASE_SECONDS * 1000 + 180_000
+
 const MAIN = resolve(import.meta.dirname, '../../operator/main.ts')
 
 export interface OperatorArguments {
@@ -27,17 +34,17 @@ export class OperatorProcess {
       MAIN,
       ...['--settings', settings, '--kubeconfig', kubeconfig, '--namespace', namespace],
       ...['--lease-namespace', namespace, '--identity', identity, '--host', '127.0.0.1', '--port', '0'],
-      ...args,
+      ...['--lease-seconds', String(LEASE_SECONDS), ...args],
     ]
     this.child = spawn(command, before.length === 0 ? own : [...before, process.execPath, ...own], {
       env: { PATH: process.env['PATH'], L2CAP_LOG_LEVEL: 'info', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    const keep = (chunk: Buffer) => {
-      this.output += chunk
+    const keep = (text: string) => {
+      this.output += text
     }
-    this.child.stdout?.on('data', keep)
-    this.child.stderr?.on('data', keep)
+    this.child.stdout?.setEncoding('utf8').on('data', keep)
+    this.child.stderr?.setEncoding('utf8').on('data', keep)
     const ended = Promise.withResolvers<{ code: number | null; signal: NodeJS.Signals | null }>()
     this.child.once('exit', (code, signal) => ended.resolve({ code, signal }))
     this.exit = ended.promise
@@ -47,9 +54,10 @@ export class OperatorProcess {
     return this.child.exitCode !== null || this.child.signalCode !== null
   }
 
-  /** Lines of its log, as objects. */
+  /** Whole lines of its log, as objects. */
   get lines(): Record<string, unknown>[] {
     return this.output
+      .slice(0, this.output.lastIndexOf('\n') + 1)
       .split('\n')
       .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line))
@@ -69,7 +77,7 @@ export class OperatorProcess {
 
   async leads(): Promise<void> {
     await waitFor('the operator to lead', () => this.output.includes('this replica leads'), {
-      deadlineMs: 180_000,
+      deadlineMs: LEADS_WITHIN_MS,
       show: () => this.output.slice(-3000),
     })
   }
@@ -90,7 +98,7 @@ export class OperatorProcess {
 
   async stop(): Promise<number | null> {
     this.child.kill('SIGTERM')
-    const late = setTimeout(() => this.child.kill('SIGKILL'), 30_000)
+    const late = setTimeout(() => this.child.kill('SIGKILL'), STOPS_WITHIN_MS)
     const { code } = await this.exit
     clearTimeout(late)
     return code

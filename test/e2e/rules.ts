@@ -8,6 +8,7 @@ const Rules = z.array(
   z.strictObject({
     apiGroups: z.array(z.string()),
     resources: z.array(z.string()),
+    resourceNames: z.array(z.string()).optional(),
     verbs: z.array(z.string()),
   }),
 )

@@ -2,30 +2,30 @@
  * What the end-to-end tests share: a namespace on a real API server, an operator process with exactly the rights that
  * the chart ships, the stand-in kubelet with real captures, a simulated exchange, and a real S3 server.
  */
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { V1Pod } from '@kubernetes/client-node'
-import type { L2CaptureResource } from '../../api/resource.ts'
-import { LocalBucket } from '../../capture/ship/mod.ts'
-import { verifyBucket } from '../../capture/verify/mod.ts'
+import type { CoverageDay } from '../../capture/verify/mod.ts'
 import { type KubeletTimes, ProcessRuntime, type Runtime, StandInKubelet } from '../cluster/kubelet/mod.ts'
 import type { ApiClient, Cluster, TestContext } from '../cluster/mod.ts'
-import { ApiFailure, openCluster } from '../cluster/mod.ts'
+import { openCluster } from '../cluster/mod.ts'
 import { type S3Server, startS3 } from '../s3/server.ts'
 import { type MarketSimOptions, type Sim, startSim } from '../sim/mod.ts'
-import { judgeBuckets, type Summary } from '../support/judge.ts'
+import type { Summary } from '../support/judge.ts'
+import { truthOf } from '../support/truth.ts'
 import { waitFor } from '../support/wait.ts'
+import { CALM, Captures, isLive, nameOf, type Spec, WITHIN_MS } from './captures.ts'
+import { judgeSymbol, verified } from './judged.ts'
 import { OperatorProcess } from './operator-process.ts'
+import type { Stored } from './published.ts'
 import { leaseRules, operatorRules } from './rules.ts'
 import { type Administered, IMAGE, settingsOf } from './settings.ts'
+
+export { CALM, isLive, nameOf, type Spec } from './captures.ts'
 
 export const BUCKET = 'market-data'
 export const PREFIX = 'l2'
 export const SECRET = 'l2cap-s3'
-/** Guards of a test in which no feed is to look stale, however busy the machine is. */
-export const CALM = { staleAfterSeconds: 10 }
-const WITHIN_MS = 180_000
 
 export interface SceneOptions {
   readonly market?: Partial<MarketSimOptions>
@@ -41,11 +41,8 @@ export interface SceneOptions {
   readonly withoutOperator?: boolean
 }
 
-export type Spec = Record<string, unknown>
-
-export class Scene {
+export class Scene extends Captures implements Stored {
   readonly cluster: Cluster
-  readonly namespace: string
   readonly dir: string
   readonly sim: Sim
   readonly kubelet: StandInKubelet
@@ -65,8 +62,8 @@ export class Scene {
     kubeconfig: string
     settings: string
   }) {
+    super(parts.cluster.api, parts.namespace)
     this.cluster = parts.cluster
-    this.namespace = parts.namespace
     this.dir = parts.dir
     this.sim = parts.sim
     this.kubelet = parts.kubelet
@@ -151,131 +148,18 @@ export class Scene {
     await this.startOperator().leads()
   }
 
-  // captures
-
-  async apply(name: string, spec: Spec = {}): Promise<void> {
-    const capture = {
-      apiVersion: 'l2cap.dev/v1alpha1',
-      kind: 'L2Capture',
-      metadata: { name },
-      spec: { ...this.defaultSpec(), ...spec },
-    }
-    await this.cluster.api.apply(`${this.captures}/${name}`, capture)
-  }
-
   defaultSpec(): Spec {
     const endpoint = this.#s3 === undefined ? 'http://127.0.0.1:9' : this.s3.endpoint
     return {
       exchange: 'BinanceUsdm',
       symbols: ['BTCUSDT'],
       rotationSeconds: 10,
-      guards: { staleAfterSeconds: 2 },
+      guards: CALM,
       storage: { s3: { bucket: BUCKET, prefix: PREFIX, endpoint, credentialsSecretName: SECRET } },
     }
   }
 
-  async patch(name: string, spec: Spec): Promise<void> {
-    await this.cluster.api.patch(`${this.captures}/${name}`, { spec })
-  }
-
-  async delete(name: string): Promise<void> {
-    await this.cluster.api.delete(`${this.captures}/${name}`)
-  }
-
-  async capture(name: string): Promise<L2CaptureResource | undefined> {
-    try {
-      return await this.cluster.api.get<L2CaptureResource>(`${this.captures}/${name}`)
-    } catch (error) {
-      if (error instanceof ApiFailure && error.status === 404) return undefined
-      throw error
-    }
-  }
-
-  get captures(): string {
-    return `/apis/l2cap.dev/v1alpha1/namespaces/${this.namespace}/l2captures`
-  }
-
-  /** Resolves when the condition has this status (and reason). */
-  async until(
-    name: string,
-    type: string,
-    status: string,
-    reason?: string,
-    deadlineMs = WITHIN_MS,
-  ): Promise<L2CaptureResource> {
-    const wanted = `${type}=${status}${reason === undefined ? '' : ` (${reason})`}`
-    return await waitFor(
-      `${name} to be ${wanted}`,
-      async () => {
-        const capture = await this.capture(name)
-        const condition = capture?.status?.conditions?.find((one) => one.type === type)
-        const current = capture?.status?.observedGeneration === capture?.metadata.generation
-        const fits = condition?.status === status && (reason ?? condition.reason) === condition.reason
-        return current && fits ? capture : undefined
-      },
-      { deadlineMs, everyMs: 200, show: () => this.#state(name) },
-    )
-  }
-
-  // pods
-
-  async pods(symbol?: string): Promise<V1Pod[]> {
-    const pods = await this.cluster.api.list<V1Pod>(`/api/v1/namespaces/${this.namespace}/pods`)
-    return pods.filter(
-      ({ metadata }) => symbol === undefined || metadata?.annotations?.['l2cap.dev/symbol'] === symbol,
-    )
-  }
-
-  /** The one pod of the symbol. Throws where there are several, or none. */
-  async pod(symbol: string): Promise<V1Pod> {
-    const pods = await this.pods(symbol)
-    const [pod] = pods
-    if (pod === undefined || pods.length > 1)
-      throw new Error(`${symbol} has ${pods.length} pods: ${pods.map(nameOf).join(', ')}`)
-    return pod
-  }
-
-  /** Resolves when the symbol has one pod, which is live, and another one than those named. */
-  async live(symbol: string, { not = [] as readonly string[], deadlineMs = WITHIN_MS } = {}): Promise<V1Pod> {
-    return await waitFor(
-      `one live pod of ${symbol}${not.length === 0 ? '' : ` other than ${not.join(', ')}`}`,
-      async () => {
-        const pods = await this.pods(symbol)
-        const [pod] = pods
-        return pods.length === 1 && pod !== undefined && isLive(pod) && !not.includes(nameOf(pod))
-          ? pod
-          : undefined
-      },
-      { deadlineMs, everyMs: 200, show: () => this.#state() },
-    )
-  }
-
-  async gone(deadlineMs = WITHIN_MS): Promise<void> {
-    await this.none(undefined, deadlineMs)
-  }
-
-  /** Resolves when the symbol has no pod, of whatever kind; without a symbol, when there is none at all. */
-  async none(symbol?: string, deadlineMs = WITHIN_MS): Promise<void> {
-    await waitFor(
-      `${symbol === undefined ? 'all pods' : `the pods of ${symbol}`} to be gone`,
-      async () => (await this.pods(symbol)).length === 0,
-      { deadlineMs, everyMs: 200, show: () => this.#state() },
-    )
-  }
-
-  /** As `kubectl drain` does: the node takes no more pods, and the pod is evicted through the API. */
-  async drain(pod: V1Pod): Promise<void> {
-    await this.cluster.api.patch(`/api/v1/nodes/${pod.spec?.nodeName}`, { spec: { unschedulable: true } })
-    const { name, namespace } = pod.metadata ?? {}
-    await this.cluster.api.create(`/api/v1/namespaces/${namespace}/pods/${name}/eviction`, {
-      apiVersion: 'policy/v1',
-      kind: 'Eviction',
-      metadata: { name, namespace },
-    })
-  }
-
-  /** What the process itself says, at /status. */
-  async status(name: string): Promise<Record<string, unknown>> {
+  override async status(name: string): Promise<Record<string, unknown>> {
     return JSON.parse(await this.ask(name, '/status'))
   }
 
@@ -287,7 +171,7 @@ export class Scene {
 
   async ask(name: string, path: string): Promise<string> {
     const pod = (await this.pods()).find((one) => nameOf(one) === name)
-    const signal = AbortSignal.timeout(30_000)
+    const signal = AbortSignal.timeout(60_000)
     return await (await fetch(`http://${pod?.status?.podIP}:9090${path}`, { signal })).text()
   }
 
@@ -300,14 +184,6 @@ export class Scene {
     })
   }
 
-  /** Events on the capture, as `reason: note`. */
-  async events(): Promise<string[]> {
-    const events = await this.cluster.api.list<{ reason?: string; note?: string }>(
-      `/apis/events.k8s.io/v1/namespaces/${this.namespace}/events`,
-    )
-    return events.map(({ reason = '', note = '' }) => `${reason}: ${note}`)
-  }
-
   // data
 
   /** The bucket as files: the store keeps objects as such. */
@@ -315,29 +191,32 @@ export class Scene {
     return join(this.s3.dataDir, BUCKET, PREFIX)
   }
 
+  async bucket(): Promise<string> {
+    return this.data
+  }
+
+  override outputOf(pod: string): string {
+    return this.kubelet.output(pod)
+  }
+
+  override operatorOutput(): string {
+    return this.operator.output
+  }
+
+  override async operatorMetrics(): Promise<string> {
+    return await this.operator.metrics()
+  }
+
   /** `l2cap verify` finds no problem, and a Python reader finds each event once or outside coverage. */
   async judge(symbol: string): Promise<Summary> {
-    const { ok, problems } = await verifyBucket(new LocalBucket(this.data))
-    if (!ok) throw new Error(JSON.stringify(problems, null, 1))
-    const truth = join(this.dir, `truth-${symbol}.json`)
-    const path = await this.#only(symbol)
-    const [summary] = await judgeBuckets(this.sim, symbol, truth, [{ path }], { holes: true })
-    if (summary === undefined) throw new Error('the oracle said nothing')
-    return summary
+    return await judgeSymbol(this.data, symbol, truthOf(this.sim, symbol), this.dir)
   }
 
-  /** A copy of what the bucket has of one symbol: the oracle knows one truth at a time. */
-  async #only(symbol: string): Promise<string> {
-    const copy = join(this.dir, `bucket-${symbol}`)
-    await rm(copy, { recursive: true, force: true })
-    for (const kind of ['parquet', 'manifest']) {
-      const path = join(kind, 'exchange=BinanceUsdm', `symbol=${symbol}`)
-      await cp(join(this.data, path), join(copy, path), { recursive: true })
-    }
-    return copy
+  async coverage(): Promise<readonly CoverageDay[]> {
+    return await verified(this.data)
   }
 
-  async #state(name?: string): Promise<unknown> {
+  override async state(name?: string): Promise<unknown> {
     const pods = await this.pods()
     return {
       status: name === undefined ? undefined : (await this.capture(name))?.status,
@@ -359,17 +238,9 @@ export class Scene {
     await this.kubelet.stop()
     await this.sim.stop()
     this.#s3?.remove()
-    await rm(this.dir, { recursive: true, force: true })
+    // what was killed may still be writing its last
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
   }
-}
-
-export function nameOf(pod: V1Pod): string {
-  return pod.metadata?.name ?? ''
-}
-
-export function isLive(pod: V1Pod): boolean {
-  const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready')
-  return ready?.status === 'True' && pod.metadata?.deletionTimestamp === undefined
 }
 
 async function createSecret(api: ApiClient, namespace: string, s3: S3Server): Promise<void> {

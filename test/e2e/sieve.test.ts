@@ -6,7 +6,10 @@ import { type Disturbance, disturbed, nameOf, type Reference, reference } from '
 const problem = ownClusterProblem()
 const options = problem === '' ? { concurrency: 3 } : { skip: problem }
 
-/** A part of what `node test/e2e/sieve.ts` goes through: a first creation, the ends of pods, a halt, a resumption. */
+/**
+ * A part of what `node test/e2e/sieve.ts` goes through: a first creation, the ends of pods, a halt. Of the 29 writes that
+ * no life does without: 22 of pods, and the status of each of its seven steps.
+ */
 const DISTURBANCES: readonly Disturbance[] = [
   { kind: 'killed', after: 1 },
   { kind: 'killed', after: 18 },
@@ -15,7 +18,7 @@ const DISTURBANCES: readonly Disturbance[] = [
   { kind: 'stale', after: 12 },
   { kind: 'stale', after: 24 },
   { kind: 'hidden', after: 9, events: 4 },
-  { kind: 'hidden', after: 30, events: 4 },
+  { kind: 'hidden', after: 27, events: 4 },
 ]
 
 describe(

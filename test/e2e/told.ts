@@ -2,7 +2,7 @@
 import type { L2CaptureResource } from '../../api/resource.ts'
 import type { TestContext } from '../cluster/mod.ts'
 import { waitFor } from '../support/wait.ts'
-import type { Scene } from './scene.ts'
+import type { Captures } from './captures.ts'
 
 export type CaptureStatus = NonNullable<L2CaptureResource['status']>
 export type Attention = NonNullable<CaptureStatus['attention']>[number]
@@ -11,20 +11,20 @@ const WITHIN_MS = 180_000
 
 /** Watches from its opening on, so that no status is missed, however soon the next one follows. */
 export class Told {
-  readonly #scene: Scene
+  readonly #scene: Captures
   readonly #statuses = new Map<string, CaptureStatus[]>()
   #opened = false
   #failed: unknown
 
-  private constructor(scene: Scene) {
+  private constructor(scene: Captures) {
     this.#scene = scene
   }
 
-  static async open(context: TestContext, scene: Scene): Promise<Told> {
+  static async open(context: TestContext, scene: Captures): Promise<Told> {
     const told = new Told(scene)
     const abort = new AbortController()
     const path = `${scene.captures}?watch=1&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan`
-    const watching = scene.cluster.api
+    const watching = scene.api
       .watch<L2CaptureResource>(path, ({ type, object }) => told.#take(type, object), abort.signal)
       .catch((error: unknown) => {
         told.#failed = error
@@ -51,7 +51,10 @@ export class Told {
   ): Promise<CaptureStatus> {
     return await waitFor(`${name} to tell ${what}`, () => this.statuses(name).find(says), {
       deadlineMs: WITHIN_MS,
-      show: () => ({ last: this.statuses(name).at(-1), operator: this.#scene.operator.output.slice(-3000) }),
+      show: async () => ({
+        last: this.statuses(name).at(-1),
+        operator: (await this.#scene.operatorOutput()).slice(-3000),
+      }),
     })
   }
 
@@ -68,7 +71,7 @@ export class Told {
   /** One of the operator's figures; 0 where it has none with these labels. */
   async figure(name: string, labels: Readonly<Record<string, string>>): Promise<number> {
     const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
-    const lines = (await this.#scene.operator.metrics()).split('\n')
+    const lines = (await this.#scene.operatorMetrics()).split('\n')
     const line = lines.find((one) => one.startsWith(`${name}{`) && wanted.every((each) => one.includes(each)))
     return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(' ')))
   }

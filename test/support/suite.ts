@@ -11,7 +11,7 @@ const root = resolve(import.meta.dirname, '../..')
 const CONCURRENCY = 3
 
 /** Their tests share one API server, which is started before them. */
-const NEEDS_CLUSTER = /\/test\/(cluster|operator|e2e|crds)\//
+const NEEDS_CLUSTER = /\/test\/(cluster|operator|e2e|crds|chart)\//
 
 /** Tests that take minutes: not for every save, and run by `npm run test:long`. */
 const LONG = '.long.test.ts'
